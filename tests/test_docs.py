@@ -168,12 +168,12 @@ LOOPED = [
 MIGRATING = lines_with("inbox migrate")
 COPIED = lines_with("inbox backup", "inbox check")
 CAUGHT = lines_with("capture", "explain", "to-test")
+TOLD = lines_with("check") + [line for line in COMMANDS if line.endswith(" settings")]
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(HOSTED + SERVED + PLAYED + ORDERED + LOOPED + MIGRATING + COPIED + CAUGHT + INSPECTED) == sorted(
-        COMMANDS
-    )
+    shown = HOSTED + SERVED + PLAYED + ORDERED + LOOPED + MIGRATING + COPIED + CAUGHT + INSPECTED + TOLD
+    assert sorted(shown) == sorted(COMMANDS)
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -360,6 +360,22 @@ async def test_an_inbox_is_copied_and_its_copy_is_checked(tmp_path: Path) -> Non
         done = await asyncio.to_thread(shell, line, tmp_path, "")
         assert done.returncode == 0, done.stdout + done.stderr
     await inbox.close()
+
+
+@pytest.mark.parametrize("line", TOLD)
+def test_what_is_told_before_a_deploy_is_told(line: str, tmp_path: Path) -> None:
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
+    tmp_path.joinpath("pyproject.toml").write_text(*blocks(PAGES["settings.md"], "text"), encoding="utf-8")
+    command = line.removesuffix(" || true")
+    done = run(*prepared(command, "")[len(COMMAND) :], cwd=tmp_path, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout != "") == (4 if "check" in line else 0, True), done.stderr
+
+
+def test_every_check_is_in_the_guide() -> None:
+    from webhook_receiver.cli.checks import CHECKS
+
+    told = re.findall(r"^\| `([\w-]+)` \| (?:both|error|warning) \|", PAGES["before-a-deploy.md"], re.MULTILINE)
+    assert told == [*CHECKS]
 
 
 def test_a_request_is_caught_explained_and_made_a_test_of(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_every_public_method_of_the_receiver_is_documented() -> None:
 
 def test_it_is_typed_and_has_a_version() -> None:
     assert resources.files(webhook_receiver).joinpath("py.typed").is_file()
-    assert metadata.version(DISTRIBUTION)
+    assert webhook_receiver.__version__ == metadata.version(DISTRIBUTION)
 
 
 def test_the_base_needs_three_libraries() -> None:

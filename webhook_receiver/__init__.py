@@ -22,6 +22,7 @@ Public are the names here and, each with the names in its `__all__` or without a
 - `webhook_receiver.inbox`, `inbox.records`, `inbox.postgres`: stores of deliveries, and the contract of an inbox
 - `webhook_receiver.runtime`, `runtime.edit`, `webhook_receiver.delivery`, `webhook_receiver.responses`,
   `webhook_receiver.errors`
+- `webhook_receiver.settings`: what a deployment sets
 - `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the test kit, and suites of tests for
   an inbox or a scheme of your own
 - `webhook_receiver.inspector`: an inbox as web pages
@@ -85,6 +86,12 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib import metadata
+
+        from .errors import DISTRIBUTION
+
+        return metadata.version(DISTRIBUTION)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name], __name__), name)

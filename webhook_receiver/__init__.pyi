@@ -76,6 +76,8 @@ from .signatures.shared_secret import BasicAuth, BodySecret, HeaderSecret, Query
 from .signatures.standard import StandardWebhooks
 from .signatures.unsigned import Unsigned
 
+__version__: str
+
 __all__ = [
     "AddressNotAllowed",
     "AllowFrom",

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import ApiError
 from . import output
+from .defaults import Target
 from .inbox_option import InboxTarget, run
 from .options import Json, moment
 from .output import fail
@@ -16,7 +17,7 @@ from .up42_options import Address, InRegion
 
 
 def backfill(
-    target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
+    target: Target = "",
     since: Annotated[str, typer.Option(help="Only orders changed since then: 2h (ago), 30d, 2026-03-01.")] = "1d",
     workspace: Annotated[
         str | None,

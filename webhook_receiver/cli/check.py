@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import options, output
+from .defaults import Target
 from .options import Json
 
 
@@ -18,9 +19,7 @@ def check_names(incomplete: str) -> list[tuple[str, str]]:
 
 
 def check(
-    target: Annotated[
-        str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, or the app that it is in, as main:app.")
-    ],
+    target: Target = "",
     ignore: Annotated[
         list[str] | None,
         typer.Option(autocompletion=check_names, metavar="CHECK", help="Leave this check out; may be repeated."),

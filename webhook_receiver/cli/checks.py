@@ -38,6 +38,7 @@ FAR_OFF = 60.0
 _PATIENCE = 10.0  # seconds to wait for the server that is asked for the time
 
 CHECKS = {
+    "settings": "a setting is not valid, or a variable that begins as they do is none",
     "start": "the module cannot be imported, the receiver cannot start, or its start logs a warning",
     "no-handler": "no handler is registered",
     "shadowed": "a handler never runs, since no event is of its class, or another one takes all",
@@ -81,12 +82,13 @@ def found(target: str, reference: str | None) -> list[Found]:
     Raises:
         BadParameter: there is no such module or name, or the app has no receiver; the reference tells no time.
     """
+    settings = [Found(target, each) for each in _settings()]
     offset = None if reference is None else _offset_of(reference)
     with _logged() as records:
         try:
             app = load_app(target)
         except NotLoaded as error:
-            return [Found(target, Finding("start", error.message, is_error=True))]
+            return [*settings, Found(target, Finding("start", error.message, is_error=True))]
         hosts = {target: app} if not isinstance(app, WebhookReceiver) else _hosts(target, app)
         receivers = [app] if isinstance(app, WebhookReceiver) else [each.hooks for each in all_in(app)]
         if not receivers:
@@ -99,7 +101,20 @@ def found(target: str, reference: str | None) -> list[Found]:
         told = asyncio.run(_of_start(receivers, offset))
         result += [Found(names[id(hooks)], finding) for hooks, finding in told]
     result += [Found(target, Finding("start", each)) for each in records]
-    return list(dict.fromkeys(result))
+    return list(dict.fromkeys([*settings, *result]))
+
+
+def _settings() -> Iterator[Finding]:
+    """Yield what is wrong with the settings."""
+    from ..settings import Settings, unknown_variables
+
+    try:
+        Settings()
+    except ConfigurationError as error:
+        yield Finding("settings", str(error), is_error=True)
+    for name, near in unknown_variables():
+        meant = f"did you mean {near}?" if near else "`webhook-receiver settings` shows those that there are"
+        yield Finding("settings", f"{name} is no setting: {meant}")
 
 
 def _hosts(target: str, hooks: WebhookReceiver) -> dict[str, object]:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import DISTRIBUTION, ConfigurationError, InboxError
-from . import options, output
+from . import defaults, options, output
 from .options import Json, Port
 from .output import fail
 
@@ -22,6 +22,7 @@ SUMMARIES: Mapping[str, str] = {
     "serve": "Serve a receiver with uvicorn.",
     "worker": "Run a receiver's handlers without serving requests.",
     "check": "Tell what is wrong with a receiver, before a deploy.",
+    "settings": "Print the settings, and where each comes from.",
     "send": "Deliver one notification or many.",
     "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",
@@ -65,6 +66,7 @@ class Commands(options.Group):
         if args[0] in RENAMED:
             ctx.fail(f"No such command {args[0]!r}: it is called {RENAMED[args[0]]!r} now.")
         name, command, rest = super().resolve_command(ctx, args)
+        ctx.default_map = {name: defaults.defaults(name or "")}
         return name, command if name is None else loaded(name), rest
 
 
@@ -77,8 +79,13 @@ def loaded(name: str) -> Any:
         alone.add_typer(found, name=name)
     else:
         alone.command(name)(found)
-    command = typer.main.get_group(alone).commands[name]
+    alone.callback()(root)
+    group: Any = typer.main.get_group(alone)
+    command = group.commands[name]
     _name_values(command)
+    (version,) = [each for each in group.params if each.name == "version"]
+    version.expose_value = False
+    _add_option(command, version)
     return command
 
 
@@ -109,6 +116,13 @@ def _name_values(command: Any) -> None:
         elif each.metavar is None and not each.is_flag:
             word = max(each.opts, key=len).rpartition("-")[2]
             each.metavar = _LAST_WORDS.get(word, word.upper())
+
+
+def _add_option(command: Any, option: Any) -> None:
+    """Give an option to a command and to those below it."""
+    for below in getattr(command, "commands", {}).values():
+        _add_option(below, option)
+    command.params.append(option)
 
 
 def _argument_help(record: Callable[[Any], tuple[str, str] | None], name: str, ctx: Any) -> tuple[str, str] | None:
@@ -176,7 +190,7 @@ def demo_command(
 
 
 def serve_command(
-    target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
+    target: defaults.Target = "",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Port = 8000,
     path: Annotated[
@@ -306,7 +320,7 @@ def send_command(
         ),
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The secret to sign with; unsigned if left out.")
+        str | None, typer.Option(envvar=options.SECRET_VARIABLES, help="The secret to sign with; unsigned if left out.")
     ] = None,
     secret_file: Annotated[
         Path | None,

@@ -8,16 +8,12 @@ from typing import Annotated
 import typer
 
 from . import options
+from .defaults import Target
 from .options import Json, Port
 
 
 def dev(
-    module: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks, or the app it is mounted in, as main:app."
-        ),
-    ],
+    module: Target = "",
     port: Port = 8000,
     simulator_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The simulator's port; 0 takes a free one.")
@@ -26,7 +22,7 @@ def dev(
         str, typer.Option(callback=options.checked_path, help="The path of a receiver that is no part of an app.")
     ] = "/webhooks",
     secret: Annotated[
-        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The receiver's secret; try-me by default.")
+        str | None, typer.Option(envvar=options.SECRET_VARIABLES, help="The receiver's secret; try-me by default.")
     ] = None,
     secret_file: Annotated[Path | None, typer.Option(help="A file with the receiver's secret.")] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Send unsigned deliveries.")] = False,

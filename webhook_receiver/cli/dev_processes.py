@@ -23,12 +23,12 @@ from ..senders.up42.settings import Settings
 from ..signatures import Scheme, Secret
 from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
-from .options import SECRET_VARIABLE
+from .options import SECRET_VARIABLES
 
 USER, PASSWORD = "dev", "anything"
 """The credentials to get a token with from the simulator, which takes any."""
-_SETTINGS = frozenset(f"UP42_{name}".upper() for name in Settings.model_fields)
-"""The variables that API clients read, in upper case."""
+_NOT_THEIRS = frozenset(f"UP42_{name}".upper() for name in Settings.model_fields) | {f"{SECRET_VARIABLES[0]}_FILE"}
+"""The variables, in upper case, that API clients read, and the one of the secret of production."""
 _PACKAGE = str(__package__).rpartition(".")[0]
 _PATIENCE = 30.0  # seconds for a process to respond, or to end
 
@@ -79,11 +79,11 @@ class ProcessEnded(Exception):
 
 def environment(plan: Plan) -> dict[str, str]:
     """Return an environment in which API clients ask the simulator and nobody else, whatever was set before."""
-    mine = {name: value for name, value in os.environ.items() if name.upper() not in _SETTINGS}
+    mine = {name: value for name, value in os.environ.items() if name.upper() not in _NOT_THEIRS}
     mine |= {"UP42_URL": plan.simulator_url, "UP42_USERNAME": USER, "UP42_PASSWORD": PASSWORD}
     mine["UP42_WORKSPACE_ID"] = SimulatorOptions().workspace_id
     if plan.secret is not None:
-        mine[SECRET_VARIABLE] = plan.secret.get_secret_value()
+        mine |= dict.fromkeys(SECRET_VARIABLES, plan.secret.get_secret_value())
     return mine | {"PYTHONUNBUFFERED": "1"} | dict(plan.environment)
 
 

@@ -19,7 +19,7 @@ from .mounted import Mounted, every_receiver, receivers_in
 from .options import PARSER
 from .serve import beside_health, leave_threads_behind, loaded_again, log_config
 
-TARGET = "WEBHOOK_RECEIVER_TARGET"
+TARGET = "WEBHOOK_RECEIVER_APP"
 PATH = "WEBHOOK_RECEIVER_PATH"
 
 _for_good = ExitStack()

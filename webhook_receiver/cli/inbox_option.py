@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from ..errors import ConfigurationError, InboxError
 from ..inbox import Filter, Inbox, State, from_url
+from .defaults import where as named
 from .output import fail
 
 R = TypeVar("R")
@@ -41,11 +42,11 @@ HandlerArgument = Annotated[str, typer.Argument(metavar="HANDLER", help="The han
 
 
 class WhereCommand(TyperCommand):
-    """A command whose first argument, WHERE, may be left out if the environment variable WEBHOOK_INBOX is set."""
+    """A command whose first argument, WHERE, may be left out if WEBHOOK_INBOX or a setting names it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the variable's value as the first argument, unless the arguments name an inbox themselves."""
-        where = os.environ.get(VARIABLE)
+        where = os.environ.get(VARIABLE) or named()
         if where and not {"-h", "--help"} & {*args} and not self._names_inbox(ctx, args):
             args = [where, *args]
         try:

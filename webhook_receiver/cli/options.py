@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -41,7 +42,14 @@ class Group(TyperGroup):
         return found
 
 
-SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
+SECRET_VARIABLES = ["WEBHOOK_RECEIVER_SECRET", "WEBHOOK_SECRET"]
+"""The variables that have a secret where no option has one; the first that is set counts."""
+SECRET_VARIABLE = SECRET_VARIABLES[1]
+
+
+def secret_in_environment() -> str | None:
+    """Return the secret in the environment; None without one."""
+    return next(filter(None, map(os.environ.get, SECRET_VARIABLES)), None)
 
 
 def checked_url(url: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .defaults import Target
 from .inbox_option import InboxTarget, run
 from .options import Json, moment
 
@@ -23,7 +24,7 @@ def source_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def poll(
-    target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
+    target: Target = "",
     once: Annotated[bool, typer.Option("--once", help="Poll each source once, now, and end.")] = False,
     since: Annotated[
         str | None, typer.Option(help="Begin at this time, in place of the cursor: 2h (ago), 30d, 2026-03-01.")

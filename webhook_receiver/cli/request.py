@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -21,7 +20,7 @@ from ..receiver import WebhookReceiver
 from ..senders.preset import Preset
 from ..senders.registry import alike, asking, candidates, presets
 from ..signatures import Secret
-from .options import SECRET_VARIABLE, moment
+from .options import moment, secret_in_environment
 
 LARGEST = 64 * 1024 * 1024
 """The largest file that is read as a request, in bytes."""
@@ -77,7 +76,7 @@ def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secr
     """
     try:
         given = [*map(Secret, texts or ()), *map(Secret.from_file, files or ())]
-        return given or [Secret(each) for each in [os.environ.get(SECRET_VARIABLE)] if each]
+        return given or [Secret(each) for each in [secret_in_environment()] if each]
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from typer import BadParameter
@@ -10,12 +9,12 @@ from typer import BadParameter
 from ..errors import ConfigurationError
 from ..senders.preset import Preset
 from ..signatures import Secret
-from .options import SECRET_VARIABLE
+from .options import secret_in_environment
 
 
 def read_secret(given: str | None, file: Path | None) -> Secret | None:
     """Return the secret given as text or in a file; None if neither is given."""
-    if given is not None and file is not None and given != os.environ.get(SECRET_VARIABLE):
+    if given is not None and file is not None and given != secret_in_environment():
         raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
     try:
         if file is not None:
@@ -27,7 +26,7 @@ def read_secret(given: str | None, file: Path | None) -> Secret | None:
 
 def typed(secret: str | None) -> bool:
     """Whether a secret was given by an option, and not by the environment, which may be set for something else."""
-    return secret is not None and secret != os.environ.get(SECRET_VARIABLE)
+    return secret is not None and secret != secret_in_environment()
 
 
 def token_of(preset: Preset, token: str) -> Secret:

@@ -46,7 +46,7 @@ logger = logging.getLogger("webhook_receiver")
 
 T = TypeVar("T")
 
-TARGET = "WEBHOOK_RECEIVER_TARGET"
+TARGET = "WEBHOOK_RECEIVER_APP"
 PATH = "WEBHOOK_RECEIVER_PATH"
 INSPECTOR = "WEBHOOK_RECEIVER_INSPECTOR"
 HEALTH = "/healthz"

@@ -38,7 +38,7 @@ def simulator(
         ),
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The webhook's secret; unsigned if left out.")
+        str | None, typer.Option(envvar=options.SECRET_VARIABLES, help="The webhook's secret; unsigned if left out.")
     ] = None,
     secret_file: Annotated[Path | None, typer.Option(help="A file with the webhook's secret.")] = None,
     retry: Annotated[

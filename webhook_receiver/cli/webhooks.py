@@ -32,7 +32,7 @@ Events = Annotated[
     typer.Option("--events", "--event", callback=_names, help="Events' names, with commas; may be repeated."),
 ]
 SecretOrVariable = Annotated[
-    str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="The secret that signs its deliveries.")
+    str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLES, help="The secret that signs its deliveries.")
 ]
 
 ORDER_STATUS = "order.status"

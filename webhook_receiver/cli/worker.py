@@ -10,11 +10,12 @@ import typer
 
 from ..errors import ConfigurationError, InboxError
 from . import output
+from .defaults import Target
 from .output import fail
 
 
 def worker(
-    target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
+    target: Target = "",
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="The number of deliveries handled at once; else the receiver's.")
     ] = None,

@@ -1,0 +1,102 @@
+"""What the settings give to commands: the defaults of their options, and the receiver or inbox to work on.
+
+The model of the settings is slow to import, so it is left alone where nothing is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ConfigurationError
+
+PREFIX = "WEBHOOK_RECEIVER_"
+_TABLE = b"webhook-receiver"
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "serve": (
+        *("host", "port", "path", "uds", "workers", "http", "max_connections", "root_path"),
+        *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password"),
+    ),
+    "worker": ("concurrency", "health_host", "health_port"),
+    "check": ("ignore",),
+}
+"""The options of each command that are settings, by the names of both."""
+
+_NO_TARGET = (
+    "name your receiver, as quickstart:hooks; or say it once and for all, in pyproject.toml:  [tool.webhook-receiver] "
+    f'app = "quickstart:hooks"  or in {PREFIX}APP'
+)
+
+
+def is_given() -> bool:
+    """Return whether anything may be set."""
+    if any(name.startswith(PREFIX) for name in os.environ):
+        return True
+    try:
+        return _TABLE in Path("pyproject.toml").read_bytes()
+    except OSError:
+        return False
+
+
+def settings() -> Any:
+    """Return the settings.
+
+    Raises:
+        typer.BadParameter: one is not valid.
+    """
+    from ..settings import Settings
+
+    try:
+        return Settings()
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def defaults(command: str) -> dict[str, Any]:
+    """Return the defaults that the settings give to the options of a command, by their names.
+
+    Raises:
+        typer.BadParameter: a setting is not valid.
+    """
+    if command not in OPTIONS or not is_given():
+        return {}
+    found = settings()
+    values = {name: getattr(found, name) for name in OPTIONS[command] if name in found.model_fields_set}
+    return {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in values.items()}
+
+
+def checked_target(target: str) -> str:
+    """Return the receiver that a command is given, else that of the settings.
+
+    Raises:
+        typer.BadParameter: there is none.
+    """
+    found = target or (settings().app if is_given() else None)
+    if not found:
+        raise typer.BadParameter(_NO_TARGET)
+    return str(found)
+
+
+def where() -> str | None:
+    """Return the inbox that the settings name, else the receiver, for commands on an inbox; None if they name none."""
+    if not is_given():
+        return None
+    found = settings()
+    named: str | None = found.inbox or found.app
+    return named
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:HOOKS",
+        callback=checked_target,
+        show_default=False,
+        help="Your receiver, as quickstart:hooks; else the setting app.",
+    ),
+]
