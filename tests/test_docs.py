@@ -365,7 +365,8 @@ async def test_an_inbox_is_copied_and_its_copy_is_checked(tmp_path: Path) -> Non
 @pytest.mark.parametrize("line", TOLD)
 def test_what_is_told_before_a_deploy_is_told(line: str, tmp_path: Path) -> None:
     tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
-    tmp_path.joinpath("pyproject.toml").write_text(*blocks(PAGES["settings.md"], "text"), encoding="utf-8")
+    (project,) = blocks(PAGES["settings.md"], "text")
+    tmp_path.joinpath("pyproject.toml").write_text(project, encoding="utf-8")
     command = line.removesuffix(" || true")
     done = run(*prepared(command, "")[len(COMMAND) :], cwd=tmp_path, env=ENVIRONMENT)
     assert (done.returncode, done.stdout != "") == (4 if "check" in line else 0, True), done.stderr

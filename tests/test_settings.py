@@ -157,6 +157,11 @@ def test_the_settings_of_a_command_have_the_defaults_of_its_options() -> None:
             ), name
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_every_option_of_what_is_deployed_is_a_setting(command: str) -> None:
+    assert {each.name for each in loaded(command).params} - {"target", "reload", "version"} == {*OPTIONS[command]}
+
+
 def test_every_setting_is_of_some_use_and_says_what_it_is() -> None:
     used = {name for names in OPTIONS.values() for name in names} | {"app", "secret", "inbox"}
     assert used == Settings.model_fields.keys()
