@@ -18,7 +18,7 @@ ROWS = [
     "events signatures json_repair logs",
     "event_registry inbox responses asgi settings",
     "routing senders",
-    "worker",
+    "worker schema",
     "runtime",
     "receiver",
     "webhook_receiver explain",

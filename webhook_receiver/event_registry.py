@@ -293,6 +293,11 @@ def _unknown_events(discriminators: Mapping[type[Event], Discriminators]) -> lis
     ] + [UnknownEvent]
 
 
+def event_names_of(cls: type[Event]) -> tuple[str, ...]:
+    """Return the names of the events of a class, which is not abstract."""
+    return tuple(sorted(map(str, _discriminators(cls).get(_name_path(cls), ()))))
+
+
 def _discriminators(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Discriminators:
     """Return the literal values that a document of a model must have, by place."""
     found: dict[Path, frozenset[Value]] = {}

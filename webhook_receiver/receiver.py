@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -53,10 +53,10 @@ from .senders.challenges import Challenged, challenged, methods_of
 from .senders.event_names import EventNames
 from .senders.order_check import order_check_of
 from .senders.source import Source
-from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
+from .signatures import KeysNeeded, Scheme
 from .signatures.fetching import with_keys
 from .signatures.forwarded import warn_of_proxy_headers
-from .signatures.scheme import check_has_url, www_authenticate
+from .signatures.scheme import check_has_url, verify_all, www_authenticate
 from .signatures.secrets import Secrets, masked
 
 MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
@@ -251,7 +251,7 @@ class WebhookReceiver(Router):
                 verified = check(body)
             except KeysNeeded as needed:
                 with self._bodies.held(body, must=needed.are_known):
-                    verified = await with_keys(partial(_verify_all, self._scheme.verify, head, body, now), needed)
+                    verified = await with_keys(partial(verify_all, self._scheme.verify, head, body, now), needed)
             receipt = await self._intake.take(runtime, head, body, verified, now)
         except (Challenged, RequestError, VerificationError, KeysUnavailable, InboxError) as error:
             if isinstance(error, Challenged):
@@ -488,6 +488,18 @@ class WebhookReceiver(Router):
         """The pollers, one for each source, to poll now: `await hooks.pollers[0].poll(early=True)`."""
         return tuple(self._pollers)
 
+    def asyncapi(self, *, title: str | None = None, version: str = "1") -> dict[str, Any]:
+        """Return what the receiver takes as a document of AsyncAPI 3.0; `title` and `version` are those of the app."""
+        from .schema.asyncapi import asyncapi
+
+        return asyncapi([(self, None)], title=title, version=version)
+
+    def openapi(self, into: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the receiver takes as the `webhooks` of OpenAPI 3.1, `into` a host's document or by itself."""
+        from .schema.openapi import openapi
+
+        return openapi([(self, self._runtime.keeps)], into=into)
+
     async def fresh(self, event: E) -> E:
         """Return an event whose download links have not ended: itself, or the same as a source tells it now.
 
@@ -509,9 +521,3 @@ class WebhookReceiver(Router):
     def _reject(self, error: RequestError | VerificationError | KeysUnavailable | InboxError) -> Response:
         self._runtime.rejections.add(error)
         return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
-
-
-def _verify_all(
-    verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
-) -> Verified:
-    return verify(head, now)(body)

@@ -31,7 +31,8 @@ from ..runtime import check_without_inbox
 from ..runtime.findings import Finding, no_handlers, of_handlers, of_proof, of_size
 from ..signatures.forwarded import warn_of_proxy_headers
 from .app_loader import NotLoaded, inbox_of, load_app, module_of, target_of
-from .hosting import all_in, hosts_in, of_host
+from .hosting import hosts_in, of_host
+from .mounted import all_in
 
 FAR_OFF = 60.0
 """Seconds by which a clock may differ from another one. UP42's signatures may be as far ahead."""

@@ -23,6 +23,7 @@ SUMMARIES: Mapping[str, str] = {
     "worker": "Run a receiver's handlers without serving requests.",
     "check": "Tell what is wrong with a receiver, before a deploy.",
     "settings": "Print the settings, and where each comes from.",
+    "schema": "Print what a receiver takes, as AsyncAPI or OpenAPI.",
     "send": "Deliver one notification or many.",
     "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",

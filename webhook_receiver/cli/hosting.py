@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..receiver import WebhookReceiver
 from ..runtime.findings import Finding
-from .mounted import Mounted, receivers_in, unreached_in
+from .mounted import all_in
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _DEEPEST = 8  # functions inside one another that a lifespan is followed through
@@ -25,13 +25,6 @@ def hosts_in(module: ModuleType) -> dict[str, object]:
     }
     inside = {id(part) for each in apps.values() for part in _parts(each)}
     return {name: each for name, each in apps.items() if id(each) not in inside}
-
-
-def all_in(app: object) -> list[Mounted]:
-    """Return all receivers in an app, also those at a path with a parameter; none for what is no app."""
-    if isinstance(app, type | ModuleType):
-        return []
-    return [*receivers_in(app), *unreached_in(app)]
 
 
 def _parts(app: object) -> Iterator[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from starlette.routing import Mount
@@ -37,6 +38,13 @@ def unreached_in(app: object) -> list[Mounted]:
     """Return the receivers that an app has at no fixed path, but at one with a parameter that only a sender knows."""
     reached = {id(each.hooks) for each in receivers_in(app)}
     return [each for each in _in_routes(app, "") if id(each.hooks) not in reached]
+
+
+def all_in(app: object) -> list[Mounted]:
+    """Return all receivers in an app, also those at a path with a parameter; none for what is no app."""
+    if isinstance(app, type | ModuleType):
+        return []
+    return [*receivers_in(app), *unreached_in(app)]
 
 
 def every_receiver() -> list[WebhookReceiver]:

@@ -89,9 +89,7 @@ class EventNames:
     ) -> None:
         if event_header is not None:
             event_name = f"header:{event_header}"
-        self._templates = [
-            [*_template(each)] for each in ((event_name,) if isinstance(event_name, str) else event_name)
-        ]
+        self._templates = templates_of(event_name)
         self._members = event_members or {}
         self._where = " or ".join(filter(None, (_described(each) for each in self._templates)))
         places = {each for template in self._templates for each in template}
@@ -162,6 +160,15 @@ class EventNames:
             contradicts = isinstance(own, str) and own != name
         if contradicts:
             raise NotAnEvent(f"the body tells another event than the {self._where}, which no signature covers")
+
+
+def templates_of(event_name: str | Sequence[str]) -> list[list[Place]]:
+    """Return the places of names: those that are joined, for each of the ways of which the first that is there counts.
+
+    Raises:
+        ConfigurationError: a place cannot work.
+    """
+    return [[*_template(each)] for each in ((event_name,) if isinstance(event_name, str) else event_name)]
 
 
 def check_event_name(event_name: object, scheme: Scheme, url_places: object = ()) -> None:

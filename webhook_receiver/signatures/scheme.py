@@ -111,6 +111,13 @@ class Scheme(Protocol):
         ...
 
 
+def verify_all(
+    verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
+) -> Verified:
+    """Return the result of a scheme's `verify`, first of the head and then of the body."""
+    return verify(head, now)(body)
+
+
 def secret_headers(scheme: Scheme | None) -> frozenset[bytes]:
     """Return the names of the headers that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_headers", frozenset())
