@@ -641,10 +641,12 @@ class HasEvent(Protocol):
 
 
 def takes_protocol(order: HasEvent) -> None: ...
+def takes_anything(order: Any) -> None: ...
 
 
 def test_what_only_a_type_checker_can_tell_is_let_through() -> None:
     assert not handler(takes_protocol).takes_attempt
+    assert not handler(takes_anything).takes_attempt
 
 
 def test_the_name_is_module_and_qualname() -> None:

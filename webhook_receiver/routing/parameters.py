@@ -201,8 +201,8 @@ def _accepts(annotation: Any, given: type) -> bool:
     if get_origin(annotation) in (Union, UnionType):
         return any(_accepts(each, given) for each in get_args(annotation))
     annotation = get_origin(annotation) or annotation  # dict[str, str] is a dict
-    if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
-        return True
+    if annotation is Any or not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
+        return True  # Any is a class since Python 3.11
     try:
         return issubclass(given, annotation)
     except TypeError:  # a protocol that is not made for it

@@ -11,9 +11,12 @@ from ..events import Event, UnknownEvent
 from ..routing import Handler
 from ..senders import Sender
 from ..senders.event_names import Place, templates_of
+from ..senders.form import form_document
 from ..senders.split import Split
+from ..signatures.body_forms import gunzipped
 from .models import Schema, at, key_of, schemas_of
 
+_READ = "The schema is that of the event as handlers get it. The body is another document, which the receiver reads."
 OTHERS = "OtherEvents"
 """The key of the message that is any event without a class."""
 
@@ -83,7 +86,7 @@ def messages_of(hooks: Documented) -> tuple[list[Message], dict[str, Schema]]:
         Message(
             names[cls],
             event_names_of(cls),
-            inspect.getdoc(cls) or "",
+            wire.about(inspect.getdoc(cls) or ""),
             wire.payload(names[cls], event_names_of(cls)),
             wire.headers(event_names_of(cls)),
             _handlers_of(cls, routed, hooks.fallbacks),
@@ -133,9 +136,16 @@ class _Wire:
         self._split = sender.split
         header = None if sender.event_header is None else f"header:{sender.event_header}"
         self._templates = templates_of(header or sender.event_name)
+        self._is_rewritten = sender.decode not in (None, form_document, gunzipped) or sender.envelope is not None
+        if self._is_rewritten:
+            self._templates, self._split = [], None  # of what is read, the schema is that of the class
         first = self._templates[0] if self._templates else []
         self._place = first[0] if len(first) == 1 and len(self._templates) == 1 else None
         """The only place of the name; None if the documents have it as `event`, or at one of several places."""
+
+    def about(self, text: str) -> str:
+        """Return what an event is, and how its body differs from the schema, if that is of what handlers get."""
+        return "\n\n".join(filter(None, (text, _READ if self._is_rewritten else "")))
 
     def payload(self, schema: str | None, names: Sequence[str]) -> Schema:
         """Return the schema of a body.
@@ -190,13 +200,13 @@ def _literal(names: Sequence[str]) -> Schema:
 
 def _split(event: Schema, split: Split) -> Schema:
     """Return the schema of a body with several events."""
-    schema = event
+    schema: Schema = event
     for step in reversed(split.place.split(".")):
         if step == "*":
             schema = {"type": "array", "items": schema}
         else:
-            names = step.split("|")
-            schema = {"type": "object", "properties": dict.fromkeys(names, schema)}
+            properties: Schema = dict.fromkeys(step.split("|"), schema)
+            schema = {"type": "object", "properties": properties}
     return {"anyOf": [schema, event]} if split.place.startswith("*") else schema
 
 

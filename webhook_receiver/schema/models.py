@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, cast
 
 from pydantic import AliasPath, BaseModel
@@ -19,7 +20,7 @@ _OTHER = re.compile(r"[^a-zA-Z0-9._-]+")
 
 def key_of(text: str) -> str:
     """Return a text as the key of a component may be, of letters, digits, ".", "-" and "_"."""
-    return _OTHER.sub(".", text).strip(".") or "event"
+    return _OTHER.sub(".", text.replace("<", "").replace(">", "")).strip(".") or "event"
 
 
 def schemas_of(
@@ -79,6 +80,9 @@ def free_key(name: str, taken: Mapping[str, object]) -> str:
     return found
 
 
+_NO_OTHERS: Any = Enum._missing_  # pyright: ignore[reportPrivateUsage] - but documented
+
+
 class _Generator(GenerateJsonSchema):
     """The generator of pydantic, for what a receiver takes besides: nested places, spellings, words not yet known."""
 
@@ -97,7 +101,8 @@ class _Generator(GenerateJsonSchema):
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
         """Return the schema of an enum: of one that takes other values, too, its members are examples."""
         made = super().enum_schema(schema)
-        if schema.get("missing") is not None and "enum" in made:
+        missing: Any = schema["cls"]._missing_
+        if missing.__func__ is not _NO_OTHERS.__func__ and "enum" in made:
             made["examples"] = made.pop("enum")
         return made
 

@@ -64,7 +64,7 @@ def _add(document: dict[str, Any], hooks: Documented, keeps: bool) -> None:
     responses = _responses(hooks, keeps, f"#/components/schemas/{names['Problem']}")
     for message in messages:
         key = free_key(message.key, webhooks)
-        operation = {
+        operation: Schema = {
             "operationId": key_of(f"{hooks.name}-{key}"),
             "tags": [hooks.name],
             "summary": first_line(message.about) or message.key,

@@ -55,7 +55,8 @@ def _added(name: str, head: RequestHead, signed: RequestHead) -> Proof | None:
         kind = {b"basic": "basic", b"bearer": "bearer"}.get(word, "header")
         return Proof(name, kind, "authorization", tuple(added))
     if added:
-        place = next((key for key in added if "signature" in key), next(iter(added)))
+        signatures = [key for key in added if "signature" in key]  # beside "signature-input" there is "signature"
+        place = min(signatures, key=len) if signatures else next(iter(added))
         return Proof(name, "header", place, tuple(added))
     path, _, query = signed.target.partition(b"?")
     if query:
