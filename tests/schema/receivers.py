@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -59,8 +60,8 @@ class Lost(Event, frozen=True):
 
 
 def acme(**given: Any) -> Sender:
-    options = {"name": "acme", "scheme": HMACBody(SECRET, signature="x-acme-signature"), "facts": ("its documents",)}
-    return Sender(**options | given)
+    scheme = HMACBody(SECRET, signature="x-acme-signature")
+    return replace(Sender(name="acme", scheme=scheme, facts=("its documents",)), **given)
 
 
 def handled(hooks: WebhookReceiver) -> WebhookReceiver:

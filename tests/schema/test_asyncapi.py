@@ -61,6 +61,7 @@ def test_the_official_parser_takes_every_document_and_reads_the_same_and_finds_w
     documents = {name: make().asyncapi() for name, make in RECEIVERS.items()}
     documents |= {name: of_sender(name).asyncapi() for name in SENDERS}
     several = [(usual(), "/webhooks"), (handled(WebhookReceiver(sender=github("s" * 20))), "/github"), (usual(), None)]
+    documents["a path with a parameter"] = asyncapi([(usual(), "/{tenant:int}/webhooks")])
     documents["several"] = asyncapi(several, title="All", version="2.1")
     wrong = usual().asyncapi()
     del wrong["operations"][f"{USUAL}.rest"]["action"]

@@ -94,10 +94,10 @@ def test_what_no_handler_takes_is_left_out_and_without_handlers_nothing_is() -> 
     assert {each.key for each in messages_of(hooks)[0]} > {"OrderFulfilled", "JobStatusChanged"}
     hooks.on(OrderFulfilled)(print)
     assert [each.key for each in messages_of(hooks)[0]] == ["OrderFulfilled"]
-    hooks.fallback(len)
+    hooks.fallback(repr)
     found = {each.key: [handler.function for handler in each.handlers] for each in messages_of(hooks)[0]}
     assert found["OrderFulfilled"] == [print]
-    assert found["JobStatusChanged"] == found[OTHERS] == [len]
+    assert found["JobStatusChanged"] == found[OTHERS] == [repr]
 
 
 def test_a_handler_of_a_name_is_first_and_those_of_every_event_follow() -> None:

@@ -67,14 +67,14 @@ def test_an_event_is_a_webhook_with_its_headers_and_answers() -> None:
     assert "202" not in without
 
 
-def test_a_fastapi_host_shows_it_beside_its_own_and_keeps_its_own_schemas() -> None:
+def test_a_fastapi_host_shows_it_beside_its_own_and_keeps_its_own_schemas(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = usual()
     app = FastAPI(lifespan=hooks.lifespan, routes=[hooks.route("/webhooks")])
 
     @app.post("/orders")
     def create(order: OrderBody) -> None: ...
 
-    app.openapi = lambda: hooks.openapi(FastAPI.openapi(app))  # type: ignore[method-assign]
+    monkeypatch.setattr(app, "openapi", lambda: hooks.openapi(FastAPI.openapi(app)))
     with serving(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
         document = client.get("/openapi.json").json()
         assert client.get("/docs").status_code == 200

@@ -5,6 +5,7 @@ The rules are those of asyncapi.com/docs/reference/specification/v3.0.0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from .proof import Proof, add_security, proof_of
 
 VERSION = "3.0.0"
 _HTTP = "0.3.0"  # the version of the bindings for HTTP
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")  # of a path of Starlette's, with a convertor
 
 
 def asyncapi(
@@ -49,8 +51,12 @@ def _add(document: dict[str, Any], hooks: Documented, path: str | None) -> None:
     proof = proof_of(hooks.sender)
     server = _server(document, channel, hooks.public_url)
     address = path if path is not None or hooks.public_url is None else urlsplit(hooks.public_url).path or "/"
+    if address is not None and proof is not None and proof.kind == "path":
+        address = f"{address.rstrip('/')}/{{token}}"
+    parameters = _PARAMETER.findall(address or "")
     document["channels"][channel] = {
-        "address": address,
+        "address": address and _PARAMETER.sub(r"{\1}", address),
+        **({"parameters": {name: _parameter(name, proof) for name in parameters}} if parameters else {}),
         "description": f"The deliveries of {hooks.sender.name}, by POST.",
         **({} if server is None else {"servers": [server]}),
         "messages": {},
@@ -72,6 +78,11 @@ def _add(document: dict[str, Any], hooks: Documented, path: str | None) -> None:
             **({} if security is None else {"security": [{"$ref": f"#/components/securitySchemes/{security}"}]}),
             "bindings": {"http": {"method": "POST", "bindingVersion": _HTTP}},
         }
+
+
+def _parameter(name: str, proof: Proof | None) -> Schema:
+    is_secret = name == "token" and proof is not None and proof.kind == "path"
+    return {"description": "The secret of the sender."} if is_secret else {}
 
 
 def _server(document: dict[str, Any], name: str, url: str | None) -> Schema | None:

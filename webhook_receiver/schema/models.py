@@ -80,7 +80,7 @@ def free_key(name: str, taken: Mapping[str, object]) -> str:
     return found
 
 
-_NO_OTHERS: Any = Enum._missing_  # pyright: ignore[reportPrivateUsage] - but documented
+_NO_OTHERS: Any = Enum._missing_
 
 
 class _Generator(GenerateJsonSchema):
