@@ -14,7 +14,6 @@ from ..routing import Function, Handler, Router, name_of
 from ..routing.handlers import MAIN
 from ..senders import Sender
 from ..signatures import Scheme
-from ..signatures.strength import are_expired, weak_secrets
 
 
 class Finding(NamedTuple):
@@ -104,6 +103,8 @@ def of_proof(scheme: Scheme, now: float, *, is_confirmed: bool) -> Iterator[Find
         now: the time in Unix seconds.
         is_confirmed: whether the sender's API is asked before handlers run, as by `confirm=`.
     """
+    from ..signatures.strength import are_expired, weak_secrets  # which a start does not need
+
     if scheme.secret_count == 0 and not is_confirmed:
         yield Finding(
             "unsigned",
