@@ -66,7 +66,7 @@ def verified(scheme: Scheme, value: bytes, body: bytes = BODY, now: float = NOW)
 
 def test_a_token_proves_its_sender_and_the_body() -> None:
     full = scheme(issuer="acme", audience="https://a/", body_claim="hash", id_claim="jti", max_age=300)
-    assert verified(full, b"Bearer " + token(GOOD)) == Verified(0, body=True, id="7", fresh=True)
+    assert verified(full, b"Bearer " + token(GOOD)) == Verified(0, body=True, id="7", fresh=True, signed_at=GOOD["iat"])
     assert verified(full, b"bearer " + token(GOOD)).by == 0
     with pytest.raises(BodyMismatch):
         verified(full, b"Bearer " + token(GOOD), BODY + b" ")
@@ -75,7 +75,7 @@ def test_a_token_proves_its_sender_and_the_body() -> None:
 
 
 def test_without_a_claim_of_the_body_it_is_not_proven() -> None:
-    assert verified(scheme(), b"Bearer " + token({"iat": int(NOW)})) == Verified(0, body=False)
+    assert verified(scheme(), b"Bearer " + token({"iat": int(NOW)})) == Verified(0, body=False, signed_at=int(NOW))
 
 
 def test_a_token_has_the_claims_that_are_asked_for() -> None:

@@ -248,7 +248,8 @@ class BearerJWT:
         id = None if self._id_claim is None else claims.get(self._id_claim)
         if self._id_claim is not None and (not isinstance(id, str) or not id):
             raise MalformedSignature(f"the token has no text as {self._id_claim}")
-        verified = Verified(by, body=self._body_claim is not None, id=id, fresh=self._max_age is not None)
+        is_whole, is_fresh = self._body_claim is not None, self._max_age is not None
+        verified = Verified(by, body=is_whole, id=id, fresh=is_fresh, signed_at=claims.get("iat"))
         claimed = None if self._body_claim is None else claims.get(self._body_claim)
         return partial(self._check, verified, claimed)
 

@@ -213,7 +213,10 @@ class ContentScheme:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
                 contents = (parts[0] or b"",)
-                return Verified(by, self._proves_body, text, signed_at is not None, form=form, contents=contents)
+                is_fresh = signed_at is not None
+                return Verified(
+                    by, self._proves_body, text, is_fresh, form=form, contents=contents, signed_at=signed_at
+                )
         raise self._keyring.mismatch(now)
 
     def _parts(self, content: Content, body: bytes) -> ContentParts:

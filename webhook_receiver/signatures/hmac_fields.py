@@ -194,10 +194,13 @@ class HMACFields:
         raise self._keyring.mismatch(now)
 
     def _verified(self, by: int, item: object, contents: tuple[bytes, ...], now: float) -> Verified:
+        signed_at = None
         if self._timestamp is not None:
-            reject_stale(seconds(_value(item, self._timestamp), str(self._timestamp)), now, self._tolerance)
+            signed_at = seconds(_value(item, self._timestamp), str(self._timestamp))
+            reject_stale(signed_at, now, self._tolerance)
         id = None if self._id is None else _value(item, self._id).decode("utf-8", "replace")
-        return Verified(by, body=False, id=id or None, fresh=self._timestamp is not None, contents=contents)
+        is_fresh = signed_at is not None
+        return Verified(by, body=False, id=id or None, fresh=is_fresh, contents=contents, signed_at=signed_at)
 
     def _content(self, item: object) -> bytes:
         values = [_value(item, place) for place in self._signed]

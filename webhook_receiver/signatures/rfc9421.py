@@ -127,11 +127,12 @@ class HTTPMessageSignature:
         found = self._messages.verify(head, self._keys({name: key.public for name, key in keys.items()}))
         if self._nonce_required and not found.nonce:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
-        reject_stale(int(found.parameters["created"]), now, self._tolerance)
+        signed_at = int(found.parameters["created"])
+        reject_stale(signed_at, now, self._tolerance)
         if now > float(found.parameters.get("expires", inf)):
             raise StaleSignature("the signature has expired, by its own parameter expires")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
-        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id, fresh=True)
+        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id, fresh=True, signed_at=signed_at)
         return partial(self._check, found, verified)
 
     def _check(self, found: Any, verified: Verified, body: bytes) -> Verified:

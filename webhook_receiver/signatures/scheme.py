@@ -35,6 +35,9 @@ class Verified(NamedTuple):
     is_id_optional: bool = False
     """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
     the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids."""
+    signed_at: float | None = None
+    """The time of signing that the delivery states, in Unix seconds, for the age at its receipt; None if it states none
+    that was checked."""
 
 
 BodyCheck = Callable[[bytes], Verified]

@@ -77,7 +77,7 @@ def test_signing_gives_the_signature_of_the_vector() -> None:
 
 def test_the_first_secret_signs_and_any_verifies_telling_which() -> None:
     headers = signed(BODY, scheme=UP42Signature(["new", "old"]))
-    assert UP42Signature("new").verify(RequestHead.of(headers), NOW)(BODY) == Verified(by=0, body=True)
+    assert UP42Signature("new").verify(RequestHead.of(headers), NOW)(BODY) == Verified(0, body=True, signed_at=NOW)
     assert UP42Signature(["other", "third", "new"]).verify(RequestHead.of(headers), NOW)(BODY).by == 2
     assert outcome(UP42Signature("old"), headers, BODY, NOW) == "BadSignature"
 

@@ -145,7 +145,7 @@ class UP42Signature:
         except KeyError as absent:
             said = self._said(absent.args[0], names)
             raise MalformedSignature(f"the signature lists a header that is absent: {said}") from None
-        for mac_of, unbound, bound in self._keyring.at(now):  # noqa: B007 - the rest of it is used below
+        for mac_of, by in self._keyring.at(now):  # noqa: B007 - the rest of it is used below
             if is_same(mac_of(signed), claimed):
                 break
         else:
@@ -164,7 +164,7 @@ class UP42Signature:
                 'UP42Signature(digest_header=...); if the sender has none, body_binding="optional" with components=... '
                 "and WebhookReceiver(confirm=client), which reads the order again"
             )
-        return partial(_check_body, fields, digests, bound if digests else unbound)
+        return partial(_check_body, fields, digests, Verified(by, bool(digests), signed_at=int(created)))
 
     def _reject_repeated(self, headers: Headers, names: Sequence[bytes]) -> None:
         once = {*_SIGNATURE_HEADERS, *names}
@@ -196,8 +196,8 @@ class UP42Signature:
         return names, tuple(name for name in self._digest_headers if name in names)
 
 
-def _key(by: int, secret: Secret) -> tuple[Callable[[bytes], bytes], Verified, Verified]:
-    return _mac(secret.get_secret_value().encode()), Verified(by, body=False), Verified(by, body=True)
+def _key(by: int, secret: Secret) -> tuple[Callable[[bytes], bytes], int]:
+    return _mac(secret.get_secret_value().encode()), by
 
 
 def _mac(key: bytes) -> Callable[[bytes], bytes]:
