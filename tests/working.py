@@ -22,6 +22,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.inbox import Claim, Settlement
+from webhook_receiver.inbox.records import Metric
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.responses import Receipt
 
@@ -62,7 +63,7 @@ def durable(
     inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
 ) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
-    names = ("confirm", "name", "ordering_key", "scheme", "secret", "sender", "work")
+    names = ("confirm", "expect_every", "name", "ordering_key", "scheme", "secret", "sender", "work")
     own = {name: worker.pop(name) for name in names if name in worker}
     if not {"secret", "sender"} & own.keys():
         own.setdefault("scheme", Unsigned())
@@ -149,6 +150,10 @@ class Faulty(MemoryInbox):
     async def check(self) -> None:
         self._meet("check")
         await super().check()
+
+    async def counted(self, since: float, until: float) -> Mapping[Metric, int]:
+        self._meet("counted")
+        return await super().counted(since, until)
 
     async def get(self, id: str) -> StoredDelivery | None:
         self._meet("get")

@@ -73,6 +73,12 @@ def is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value != "" and value.isprintable() and value == value.strip()
 
 
+def check_callable(argument: str, given: object, what: str) -> None:
+    """Reject an argument that is given and is no function."""
+    if given is not None and not callable(given):
+        raise ConfigurationError(f"{argument}=... is {what}, not {given!r}")
+
+
 def seconds(text: str) -> float:
     """Return the seconds in a text such as "45", "45s", "200ms", "15m", "2h", "30d" or "2w".
 

@@ -91,6 +91,8 @@ class WebhookReceiver(Router):
             Without an inbox the response is 204 for a confirmed or contradicted delivery, and 503 for "not yet".
         public_url: the absolute URL that the sender posts to, for schemes whose signatures cover it, such as
             `HTTPMessageSignature` with "@target-uri". Behind a proxy the request does not hold it.
+        expect_every: the longest time without a push that is right, from a minute to 30 days, as a timedelta or in
+            seconds: with a longer one the health is "silent", and the log says so. None for any.
         clock: a function that returns the time in Unix seconds.
 
     Raises:
@@ -113,6 +115,7 @@ class WebhookReceiver(Router):
         max_bodies: int | None = None,
         confirm: OrdersApi | None = None,
         public_url: str | None = None,
+        expect_every: timedelta | float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
@@ -146,7 +149,9 @@ class WebhookReceiver(Router):
         self._rejections = rejections(
             sender.responses.rejected, asked_for, allow=", ".join(self._methods), encodings=sender.content_encodings
         )
-        self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
+        self._runtime = Runtime(
+            *(name, sender, self), inbox=inbox, options=worker, clock=clock, work=work, expect_every=expect_every
+        )
         self._runtimes = [self._runtime]
         """The receiver's own runtime, and those that replace it in turn."""
         self._pollers: list[Poller] = []

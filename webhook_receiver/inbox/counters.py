@@ -55,14 +55,14 @@ class Counters:
         # Copies, since another thread may count what was not counted before.
         timed = {"stored": self.stored, "duplicate": self.duplicates}
         timed |= {f"{outcome} {handler}": numbers for (outcome, handler), numbers in self.attempts.copy().items()}
-        found = {
+        found: dict[tuple[str, int | None], int] = {}
+        for what, numbers in {**self._others, "answered": self.answered}.items():  # the first ones keep their names
+            found |= {(f"{what} {of}", None): number for of, number in {**numbers}.items()}
+        return found | {
             (what, None if bucket == UNTIMED else bucket): number
             for what, numbers in timed.items()
             for bucket, number in enumerate(numbers)
         }
-        for what, numbers in {**self._others, "answered": self.answered}.items():
-            found |= {(f"{what} {of}", None): number for of, number in {**numbers}.items()}
-        return found
 
     async def write(self, inbox: Inbox, receiver: str) -> None:
         """Add what was counted since the last time to the counts of an inbox, in the minute in which that began.

@@ -7,11 +7,13 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
+from datetime import timedelta
 from time import perf_counter
+from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
@@ -39,6 +41,7 @@ from .counters import RejectionCounter, SecretUsage
 from .entries import EntryBuilder
 from .findings import no_handlers
 from .health import Health, failing, polls_of
+from .silence import Silence
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
 
@@ -70,9 +73,10 @@ class Runtime:
         options: the options of the worker.
         clock: a function that returns the time in Unix seconds.
         work: whether a worker in this process runs the handlers of stored deliveries.
+        expect_every: the longest time without a push that is right; None for any.
 
     Raises:
-        ConfigurationError: `name` is no text, or `inbox` is no inbox and no URL of one.
+        ConfigurationError: `name` is no text, or `inbox` is no inbox and no URL of one, or `expect_every` cannot work.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Runtime:
         options: WorkerOptions | None = None,
         clock: Callable[[], float] = time.time,
         work: bool = True,
+        expect_every: timedelta | float | None = None,
     ) -> None:
         if isinstance(inbox, type) or not isinstance(inbox, Inbox | str | None):
             raise ConfigurationError(
@@ -115,8 +120,13 @@ class Runtime:
         """Numbers of polled documents and failed polls: "stored NAME", "known NAME" and "failed NAME" of a source."""
         self.sources: list[str] = []
         """The names of the sources that are polled."""
+        self.silence = None if expect_every is None else Silence(expect_every, clock)
+        """The time without a push; None if nobody expects one."""
         rejected, by_secret = self.rejections.counts, self.secret_usage.counts
-        self.counters = Counters(clock, {"rejected": rejected, "secret": by_secret, "poll": self.polled})
+        others: dict[str, Mapping[Any, int]] = {"rejected": rejected, "secret": by_secret, "poll": self.polled}
+        if self.silence is not None:
+            others = {"expected": self.silence.counts, **others}
+        self.counters = Counters(clock, others)
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
         self.limiters = Limiters(time.monotonic if clock is time.time else clock)
@@ -133,6 +143,7 @@ class Runtime:
         self._starts = 0  # that were not stopped yet
         self.tasks.add(self._tell_unclaimed)
         self.tasks.add(self._write_counts)
+        self.tasks.add(self._watch_silence)
         self._warnings: set[str] = set()
         """The warnings about how the receiver is hosted that were logged, each once."""
         forks.tell(self)
@@ -268,6 +279,8 @@ class Runtime:
         await self.open()
         claim_name(self, self.inbox, self.name)
         self._opened = True
+        if self.silence is not None:
+            self.silence.start()
         if self._work:
             if (
                 "AWS_LAMBDA_FUNCTION_NAME" in os.environ
@@ -319,6 +332,10 @@ class Runtime:
                     said = "%s: the counts of the last minute are not written, and are added to the next: %s"
                     logger.warning(said, self.name, summary(error))
                 fails = True
+
+    async def _watch_silence(self) -> None:
+        if self.silence is not None:
+            await self.silence.watch(self.inbox, lambda: self.name)
 
     async def _paused(self) -> frozenset[str]:
         """Return the names of the paused handlers; a pause under a handler's old name becomes one under its own."""
@@ -438,15 +455,23 @@ class Runtime:
     async def health(self) -> Health:
         """Return the health of the receiver. The inbox is opened if need be, and a change without meaning is committed.
 
-        Without an inbox the health is always "working".
+        Without an inbox the state is "working", or "silent".
         """
+        silence = self.silence
+        seconds = limit = silent = None
         if not self.keeps:
-            return Health(ok=True, state="working")
+            if silence is not None:
+                seconds, limit, silent = silence.seconds, silence.limit, silence.problem
+            state = "working" if silent is None else "silent"
+            return Health(True, state, silent, since_push_seconds=seconds, expect_every_seconds=limit)
         try:
             await self.inbox.open()
             await self.inbox.check()
             stats = await self.inbox.stats()
             polls = await self.inbox.polls() if self.sources else ()
+            if silence is not None:
+                await silence.look(self.inbox, self.name)
+                seconds, limit, silent = silence.seconds, silence.limit, silence.problem
         except (InboxError, ConfigurationError) as error:
             return failing(str(error))
         except Exception as error:
@@ -454,10 +479,11 @@ class Runtime:
             return failing(f"the inbox failed: {type(error).__name__}")
         oldest = stats.oldest_waiting
         problem = None if self._worker is None else self._worker.problem
+        state = "stalled" if problem is not None else "working" if silent is None else "silent"
         return Health(
             ok=True,
-            state="not started" if not self.is_started() else "working" if problem is None else "stalled",
-            problem=problem,
+            state=state if self.is_started() else "not started",
+            problem=problem or silent,
             waiting=stats.counts[State.WAITING],
             oldest_waiting_seconds=None if oldest is None else max(0.0, self.clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],
@@ -465,6 +491,8 @@ class Runtime:
             paused=tuple(stats.paused),
             dead_within_hour=stats.dead_within_hour(self.inbox_clock()),
             polls=polls_of(self.name, self.sources, polls, self.clock(), self.inbox_clock()),
+            since_push_seconds=seconds,
+            expect_every_seconds=limit,
         )
 
 

@@ -42,9 +42,10 @@ class Health:
     """Whether deliveries can be stored; without an inbox, always True."""
     state: str
     """The state: "working", "not started" (deliveries are stored and wait for a worker), "stalled" (they are stored,
-    and the worker gets none of them from the inbox), or "failing"."""
+    and the worker gets none of them from the inbox), "silent" (none has come for longer than `expect_every`), or
+    "failing"."""
     problem: str | None = None
-    """The reason for "failing" or "stalled"; else None."""
+    """The reason for "failing", "stalled" or "silent"; else None."""
     waiting: int | None = 0
     """Number of deliveries that wait for a handler, a retry included."""
     oldest_waiting_seconds: float | None = None
@@ -60,6 +61,10 @@ class Health:
     1000 at most."""
     polls: tuple[PollHealth, ...] | None = ()
     """How it stands with each source that is polled, by all processes together. A failing one changes no state."""
+    since_push_seconds: float | None = None
+    """The seconds since the latest push to any process, or since one is expected; None without `expect_every`."""
+    expect_every_seconds: float | None = None
+    """The seconds within which one is expected; None without `expect_every`."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the health as a JSON object."""

@@ -48,6 +48,8 @@ class Intake:
         Raises:
             InboxError: it cannot be stored.
         """
+        if runtime.silence is not None:
+            runtime.silence.hear(now)
         receipt = await self._take(runtime, head, body, verified, now)
         if self._replier is None or receipt.event is None or receipt.delivery is None or receipt.response.status >= 300:
             return receipt
