@@ -19,6 +19,7 @@ ROWS = [
     "event_registry inbox responses asgi settings",
     "routing senders",
     "worker schema",
+    "telemetry",
     "runtime",
     "receiver",
     "webhook_receiver explain",
@@ -31,7 +32,7 @@ ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = {
     *("errors", "delivery", "redaction", "options", "logs", "events", "json_repair", "event_registry"),
-    *("responses", "asgi", "inbox", "routing", "worker", "runtime", "receiver"),
+    *("responses", "asgi", "inbox", "routing", "worker", "telemetry", "runtime", "receiver"),
 }
 DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")
 """The one place where it is said who the default sender is."""

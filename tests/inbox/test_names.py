@@ -401,7 +401,7 @@ async def test_another_scheme_under_a_name_is_a_line_in_the_log(
 async def test_a_renamed_receiver_hears_of_what_waits_under_its_old_name(
     lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    monkeypatch.setattr("webhook_receiver.runtime.unclaimed._UNTIL_ALL_RUN", 0)
     async with receiver(lasting, [], name="old", work=False) as before:
         await deliver_to(before)
     async with receiver(lasting, [], name="new", clock=lambda: NOW + 7200):
@@ -418,7 +418,7 @@ async def looked(clock: Clock) -> None:
 async def test_a_receiver_renamed_in_a_restart_hears_of_what_waits_once_it_is_an_hour_old_and_every_hour(
     lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    monkeypatch.setattr("webhook_receiver.runtime.unclaimed._UNTIL_ALL_RUN", 0)
     clock = Clock()
     async with receiver(lasting, [], name="old", work=False) as before:
         for number in range(3):
@@ -434,7 +434,7 @@ async def test_a_receiver_renamed_in_a_restart_hears_of_what_waits_once_it_is_an
 async def test_what_is_unclaimed_is_told_no_more_once_its_receiver_has_it_or_this_one_stops(
     lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    monkeypatch.setattr("webhook_receiver.runtime.unclaimed._UNTIL_ALL_RUN", 0)
     clock, ran = Clock(), list[str]()
     async with receiver(lasting, [], name="old", work=False) as before:
         await deliver_to(before)

@@ -264,4 +264,4 @@ def _extra(name: str, value: object) -> tuple[str, str]:
     return name.replace("_", " "), f"{value}"
 
 
-_SIZES = {"bytes": "size of the file", "free_bytes": "unused within it"}
+_SIZES = {"bytes": "size of the file", "free_bytes": "unused within it", "disk_free_bytes": "free on its disk"}

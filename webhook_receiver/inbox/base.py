@@ -253,7 +253,10 @@ class Inbox(InboxReader, Protocol):
         ...
 
     async def polls(self) -> Sequence[Poll]:
-        """Return how it stands with each source that a lease was ever taken on, by receiver and source."""
+        """Return how it stands with each source that a lease was ever taken on, by receiver and source.
+
+        A lease of the receiver `polls.NOBODY` is on what one process does for all, and is not among them.
+        """
         ...
 
     async def count(self, counts: Mapping[Metric, int], now: float) -> None:

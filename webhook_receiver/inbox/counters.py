@@ -41,6 +41,8 @@ class Counters:
         """The numbers of new deliveries and of duplicates, by the bucket of the time that their put took."""
         self.attempts = defaultdict[tuple[str, str], list[int]](_numbers)
         """The numbers of attempts by their outcome, "done", "retry" or "dead", and the handler; by bucket."""
+        self.dead_letters = 0
+        """The number of deliveries that have died, at their receipt or when a handler gave up; not written."""
         self._others = others or {}
         self._clock = clock
         self._began = clock()

@@ -11,6 +11,10 @@ from ..redaction import storable
 from .dedup import PutJob
 from .records import MOST_OF_AN_ERROR, Entry, PollLease, PollOutcome
 
+NOBODY = " webhook_receiver"
+"""The receiver of leases on what one process does for all receivers, which are not among the polls. No receiver's name
+begins with a space."""
+
 
 class PutAllJob(NamedTuple):
     """A call of `Inbox.put_all`."""

@@ -23,7 +23,7 @@ from ..inbox import forks, from_url
 from ..inbox.base import Inbox
 from ..inbox.counters import Counters, bucket_of
 from ..inbox.counting import MINUTE
-from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
+from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
 from ..inbox.records import Duplicate, Entry, PollLease, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, log_repeated, warn_if_disabled
@@ -31,8 +31,10 @@ from ..options import WorkerOptions, is_name
 from ..redaction import summary
 from ..routing import old_names
 from ..senders import Sender
+from ..telemetry import Telemetry, found
 from ..worker.attempt_log import AttemptLog
 from ..worker.dispatcher import Dispatcher
+from ..worker.inline import check_without_inbox
 from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
@@ -42,6 +44,7 @@ from .entries import EntryBuilder
 from .findings import no_handlers
 from .health import Health, failing, polls_of
 from .silence import Silence
+from .unclaimed import watch_unclaimed
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
 
@@ -54,9 +57,6 @@ _WITHOUT_LOOP = (
 )
 
 
-_UNTIL_ALL_RUN = 60.0
-"""Seconds after a start in which other receivers start, too, and claim what is theirs."""
-_HOUR = 3600.0
 _COUNTS_TIMEOUT = 1.0  # seconds that the counts of the last minute may hold up a stop
 
 
@@ -120,6 +120,12 @@ class Runtime:
         """Numbers of polled documents and failed polls: "stored NAME", "known NAME" and "failed NAME" of a source."""
         self.sources: list[str] = []
         """The names of the sources that are polled."""
+        self.has_own_clock = clock is not time.time
+        """Whether its clock is another one than the system's."""
+        self.telemetry: Telemetry | None = None
+        """The metrics and spans; None where nobody has configured any before the start."""
+        self._is_equipped = False
+        """Whether that is known."""
         self.silence = None if expect_every is None else Silence(expect_every, clock)
         """The time without a push; None if nobody expects one."""
         rejected, by_secret = self.rejections.counts, self.secret_usage.counts
@@ -128,7 +134,7 @@ class Runtime:
             others = {"expected": self.silence.counts, **others}
         self.counters = Counters(clock, others)
         self.attempt_log = AttemptLog(clock)
-        self.dead_letter_log = DeadLetterLog(clock)
+        self._dead_letter_log = DeadLetterLog(clock)
         self.limiters = Limiters(time.monotonic if clock is time.time else clock)
         """The limits of handlers that run before the response; a worker has its own."""
         self.tasks = BackgroundTasks()
@@ -141,9 +147,10 @@ class Runtime:
         self._worker: Worker | None = None
         self._opened = False
         self._starts = 0  # that were not stopped yet
-        self.tasks.add(self._tell_unclaimed)
+        self.tasks.add(self._watch_unclaimed)
         self.tasks.add(self._write_counts)
         self.tasks.add(self._watch_silence)
+        self.tasks.add(self._watch_figures)
         self._warnings: set[str] = set()
         """The warnings about how the receiver is hosted that were logged, each once."""
         forks.tell(self)
@@ -168,6 +175,11 @@ class Runtime:
         """Return the time by which leases run and deliveries are due; by the receiver's own clock if it has one."""
         return self.inbox.clock() if self.clock is time.time else self.clock()
 
+    @property
+    def worker(self) -> Worker | None:
+        """The worker; None where none runs."""
+        return self._worker
+
     def before_fork(self) -> None:
         """See `Forkable`: there is nothing to do."""
 
@@ -189,6 +201,7 @@ class Runtime:
             InboxError: the inbox cannot be opened.
         """
         warn_if_disabled()
+        self._equip()
         if not self.keeps:
             check_without_inbox(self.dispatcher)
         if self.works and (nothing := no_handlers(self.name, self.dispatcher.handlers, keeps=self.keeps)):
@@ -292,32 +305,14 @@ class Runtime:
                 self._worker = Worker(
                     *(self.inbox, self.name, self.dispatcher, self.options, clock, self.clock, self.counters),
                     self._complete,
+                    () if self.telemetry is None else self.telemetry.middlewares,
                 )
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
 
-    async def _tell_unclaimed(self) -> None:
-        """Warn of what nobody claims: soon after the start, and then every hour by the receiver's clock."""
-        told: float | None = None
-        while True:
-            await asyncio.sleep(_UNTIL_ALL_RUN)
-            now = self.inbox_clock()
-            if told is None or abs(now - told) >= _HOUR:  # a clock may be set back
-                told = now
-                await self._tell_unclaimed_at(now)
-
-    async def _tell_unclaimed_at(self, now: float) -> None:
-        try:
-            for name in await unclaimed(self.inbox, self.clock(), now):
-                logger.warning(
-                    "the inbox has deliveries of a receiver %r that have been due for over an hour, and no process "
-                    "claims them: let it run; if it has another name now, WebhookReceiver(name=%r) gives it back",
-                    name,
-                    name,
-                )
-        except Exception as error:
-            log_failure(f"{self.name}: the inbox failed", error)
+    async def _watch_unclaimed(self) -> None:
+        await watch_unclaimed(self.inbox, lambda: self.name, self.clock, self.inbox_clock)
 
     async def _write_counts(self) -> None:
         """Write what was counted at the end of each minute."""
@@ -332,6 +327,16 @@ class Runtime:
                     said = "%s: the counts of the last minute are not written, and are added to the next: %s"
                     logger.warning(said, self.name, summary(error))
                 fails = True
+
+    def _equip(self) -> None:
+        """Take the telemetry that is configured by now."""
+        self._is_equipped, self.telemetry = True, found(self)
+        tell = None if self.telemetry is None else self.telemetry.reject
+        self.rejections.tell = tell
+
+    async def _watch_figures(self) -> None:
+        if self.telemetry is not None:
+            await self.telemetry.look()
 
     async def _watch_silence(self) -> None:
         if self.silence is not None:
@@ -367,8 +372,11 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
+        seconds = perf_counter() - began
+        if self.telemetry is not None:
+            self.telemetry.put(seconds)
         numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
-        bucket = bucket_of(perf_counter() - began)
+        bucket = bucket_of(seconds)
         numbers[bucket] += 1
         if isinstance(stored, Stored) and stored.known:
             self.counters.duplicates[bucket] += len(stored.known)
@@ -376,6 +384,11 @@ class Runtime:
         if self._worker is not None and _is_due(stored):
             self._worker.wake()
         return stored
+
+    def note_dead(self, delivery_id: str, reason: str) -> None:
+        """Count and log a delivery that is dead from its receipt on, since it is no event."""
+        self.counters.dead_letters += 1
+        self._dead_letter_log.add(delivery_id, reason)
 
     async def _complete(self, delivery: Delivery) -> None:
         """Store the events of a stored body that are not stored, see `missing`."""
@@ -400,7 +413,7 @@ class Runtime:
     def is_started(self) -> bool:
         """Return whether deliveries can be stored, and are handled if this process is to do that."""
         if not self.keeps:
-            return True
+            return self._is_equipped
         if not self._work:
             return self._opened
         return self._worker is not None and self._worker.is_working
@@ -416,6 +429,10 @@ class Runtime:
         Raises:
             InboxError: the inbox cannot be opened, or can never work.
         """
+        if not self._is_equipped:
+            self._equip()
+        if not self.keeps:
+            return
         if self._work and self._worker is None:
             self._warn_once(
                 "%s was not started: it starts with this delivery, but after a restart stored deliveries wait for the "
@@ -506,21 +523,3 @@ def _is_due(put: Stored | Duplicate) -> bool:
     """Whether a put has made a delivery, or a part of one, due that no worker of this process has yet."""
     replayed = put.known.values() if isinstance(put, Stored) else (put,)
     return (isinstance(put, Stored) and not put.leased) or any(each.replayed for each in replayed)
-
-
-def check_without_inbox(dispatcher: Dispatcher) -> None:
-    """Reject handlers that need an inbox, for a receiver without one.
-
-    Raises:
-        ConfigurationError: a handler has a backoff or a timeout, or there is a dead-letter handler.
-    """
-    if dispatcher.dead_letter_handlers:
-        raise ConfigurationError(
-            'on_dead needs an inbox, since only an inbox has dead letters: inbox="sqlite:///hooks.db"'
-        )
-    for handler in dispatcher.handlers:
-        if handler.backoff is not None or handler.timeout is not None:
-            raise ConfigurationError(
-                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
-                'before the response: inbox="sqlite:///hooks.db"'
-            )

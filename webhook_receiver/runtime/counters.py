@@ -28,12 +28,16 @@ class RejectionCounter:
         """The number of rejected requests by the name of the error's class."""
         self.receiver = receiver
         """The receiver's name."""
+        self.tell: Callable[[WebhookError], None] | None = None
+        """A function that is told of each error; None for none."""
         self._limit = LineLimit(clock)
 
     def add(self, error: WebhookError) -> None:
         """Count an error, and log it unless many lines about the same error were written within the last minute."""
         reason = type(error).__name__
         self.counts[reason] += 1
+        if self.tell is not None:
+            self.tell(error)
         more = self._limit.left_out(reason)
         if more is None:
             return

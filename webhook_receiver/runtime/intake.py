@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
 
 from ..delivery import Delivery, RequestHead, kept_headers, new_id, with_tenant, without_tenant
 from ..errors import NotAnEvent
@@ -50,22 +51,34 @@ class Intake:
         """
         if runtime.silence is not None:
             runtime.silence.hear(now)
-        receipt = await self._take(runtime, head, body, verified, now)
+        if not runtime.is_started():
+            await runtime.start_late()  # only then its name in the inbox is known
+        if runtime.telemetry is None:
+            return await self._reply(runtime, head, body, verified, now, None)
+        take = partial(self._reply, runtime, head, body, verified, now)
+        return await runtime.telemetry.receive(head.headers, verified.signed_at, now, take)
+
+    async def _reply(
+        self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float, context: str | None
+    ) -> Receipt:
+        receipt = await self._take(runtime, head, body, verified, now, context)
         if self._replier is None or receipt.event is None or receipt.delivery is None or receipt.response.status >= 300:
             return receipt
         response = await self._replier.response(receipt.event, receipt.response, receipt.delivery.id)
         return receipt._replace(response=response)
 
-    async def _take(self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float) -> Receipt:
-        if not runtime.is_started():
-            await runtime.start_late()  # only then its name in the inbox is known
+    async def _take(
+        self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float, context: str | None
+    ) -> Receipt:
         if verified.by is not None:
             runtime.secret_usage.note(verified.by, now)
         headers = self._names.headers(head)
         headers = kept_headers(headers, self._secret_headers) if runtime.keeps else without_tenant(headers)
         if verified.tenant is not None:
             headers = with_tenant(headers, verified.tenant)
-        delivery = Delivery(new_id(now), runtime.name, headers, body, now, verified.by, verified.body)
+        delivery = Delivery(
+            *(new_id(now), runtime.name, headers, body, now, verified.by, verified.body), context=context
+        )
         found = runtime.dispatcher.parse_all(body, headers)
         events = tuple([each for each in found if not isinstance(each, Exception)])
         if len(events) < len(found):
@@ -92,10 +105,10 @@ class Intake:
             return Receipt(self._duplicate, delivery, event, duplicate_of=put.id, events=events)
         if len(events) < len(found):
             if entry.dead is not None and 0 not in put.known:
-                runtime.dead_letter_log.add(delivery.id, entry.dead)
+                runtime.note_dead(delivery.id, entry.dead)
             for part in entry.parts:
                 if part.dead is not None and part.number not in put.known:
-                    runtime.dead_letter_log.add(f"{delivery.id}.{part.number}", part.dead)
+                    runtime.note_dead(f"{delivery.id}.{part.number}", part.dead)
         return Receipt(self._stored, delivery, event, events=events)
 
 
@@ -126,6 +139,8 @@ def _handle_part(runtime: Runtime, delivery: Delivery, event: Event) -> Awaitabl
     """Run the handlers of one part before the response."""
     dispatcher = runtime.dispatcher
     check, middlewares, handlers = dispatcher.order_check, dispatcher.middlewares, dispatcher.match(event)
+    if runtime.telemetry is not None:
+        middlewares = runtime.telemetry.middlewares + middlewares
     return handle(handlers, event, delivery, runtime.attempt_log, check, middlewares, runtime.limiters)
 
 

@@ -355,7 +355,7 @@ class Poller:
                 runtime.polled[f"{what} {self.name}"] += number
         dead = [entry for entry in new if entry.dead is not None]
         for entry in dead:
-            runtime.dead_letter_log.add(entry.delivery.id, entry.dead or "")
+            runtime.note_dead(entry.delivery.id, entry.dead or "")
         polled = Polled(
             polled.documents + len(new) + known,
             polled.stored + len(new),

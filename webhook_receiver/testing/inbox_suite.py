@@ -31,6 +31,7 @@ import pytest
 from ..delivery import Delivery
 from ..errors import AmbiguousId, InboxError, InboxUnavailable, PollLeaseLost
 from ..inbox.base import Inbox
+from ..inbox.polls import NOBODY
 from ..inbox.records import (
     DEAD_LETTER_HANDLER,
     MOST_CONTEXT,
@@ -1024,7 +1025,10 @@ class InboxSuite(_OnTwoStores):
             Poll("hooks", "a", None, False, None, NOW + 1, "the API is down", 1),
             Poll("hooks", "b", "page 1", True, NOW + LEASE, None, None, 0, NOW),
         ]
+        assert await poll(inbox, receiver=NOBODY) is not None
+        assert await inbox.lease_poll(NOBODY, "api", LEASE, NOW) is None
         await inbox.release_poll(await poll(inbox, "a", now=NOW + 3), NOW + 4, unix=NOW + 9)
+        assert [each.receiver for each in await inbox.polls()] == ["first", "hooks", "hooks"]
         assert (await inbox.polls())[1] == Poll("hooks", "a", None, False, None, NOW + 9, None)
 
     async def test_failures_in_a_row_are_counted_until_a_success(self, inbox: Inbox) -> None:

@@ -40,7 +40,7 @@ class Dispatcher(Protocol):
         ...
 
     @property
-    def middlewares(self) -> Sequence[Middleware]:
+    def middlewares(self) -> tuple[Middleware, ...]:
         """The middleware round every attempt, the outermost first."""
         ...
 

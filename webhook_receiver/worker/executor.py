@@ -89,7 +89,7 @@ from ..inbox.counters import UNTIMED, Counters, bucket_of
 from ..inbox.records import Claim, Settlement, State
 from ..logs import fields, log_failure
 from ..options import Limits, WorkerOptions
-from ..routing import DeadLetterHandler, Handler
+from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
@@ -160,6 +160,7 @@ class Executor:
         turns: the turns of handlers with limits; None to run them without.
         counters: count the attempts by how they ended, and how long they took.
         complete: stores the events of a delivery's body that are not stored, or raises NotAnEvent; None to store none.
+        outermost: middleware that runs round that of the user's.
     """
 
     def __init__(
@@ -173,6 +174,7 @@ class Executor:
         turns: Turns[InFlight] | None = None,
         counters: Counters | None = None,
         complete: Callable[[Delivery], Awaitable[None]] | None = None,
+        outermost: tuple[Middleware, ...] = (),
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
@@ -183,6 +185,7 @@ class Executor:
         self._abandon = abandon
         self._turns = turns
         self._complete = complete
+        self._outermost = outermost
         self._counters = Counters(unix) if counters is None else counters
         self.breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
@@ -254,7 +257,7 @@ class Executor:
         check = self._dispatcher.order_check
         if check is not None and not await self._is_confirmed(check, in_flight, progress, event):
             return None if in_flight.abandoned else self._reached(progress)
-        middlewares = self._dispatcher.middlewares
+        middlewares = self._outermost + self._dispatcher.middlewares
         for handler in handlers:
             name = progress.name_of(handler)
             named = handler if name == handler.name else replace(handler, name=name)
@@ -280,7 +283,7 @@ class Executor:
         """Run the dead-letter handlers of a dead delivery."""
         dead_letter_handlers = self._dispatcher.dead_letter_handlers
         progress = in_flight.progress = DeliveryProgress(in_flight.claim, dead_letter_handlers, self._options.backoff)
-        delivery, middlewares = in_flight.claim.delivery, self._dispatcher.middlewares
+        delivery, middlewares = in_flight.claim.delivery, self._outermost + self._dispatcher.middlewares
         stored = await self._inbox.get(delivery.id) if dead_letter_handlers else None
         attempts = stored.attempts if stored is not None else ()
         for handler in dead_letter_handlers:

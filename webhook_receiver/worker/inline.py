@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from ..delivery import Attempt, Delivery
-from ..errors import GiveUp, Retry
+from ..errors import ConfigurationError, GiveUp, Retry
 from ..events import Event
 from ..logs import fields
 from ..responses import FAILED, HANDLED, Response, retry_after
@@ -16,6 +16,7 @@ from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .context import InOwnContext
+from .dispatcher import Dispatcher
 from .executor import run
 from .limits import Limiters
 from .middleware import cancellations, run_inside
@@ -101,3 +102,21 @@ def _response(raised: list[BaseException]) -> Response:
         return FAILED
     waits = [each.after for each in raised if isinstance(each, Retry)]
     return retry_after(max(waits)) if waits else HANDLED
+
+
+def check_without_inbox(dispatcher: Dispatcher) -> None:
+    """Reject handlers that need an inbox, for a receiver without one.
+
+    Raises:
+        ConfigurationError: a handler has a backoff or a timeout, or there is a dead-letter handler.
+    """
+    if dispatcher.dead_letter_handlers:
+        raise ConfigurationError(
+            'on_dead needs an inbox, since only an inbox has dead letters: inbox="sqlite:///hooks.db"'
+        )
+    for handler in dispatcher.handlers:
+        if handler.backoff is not None or handler.timeout is not None:
+            raise ConfigurationError(
+                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
+                'before the response: inbox="sqlite:///hooks.db"'
+            )

@@ -20,6 +20,7 @@ from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
+from ..routing import Middleware
 from .dispatcher import Dispatcher
 from .executor import Executor, InFlight
 from .limits import Turns
@@ -49,6 +50,7 @@ class Worker:
         unix: returns the time in Unix seconds.
         counters: count the attempts of the handlers.
         complete: as of `Executor`.
+        outermost: as of `Executor`.
     """
 
     def __init__(
@@ -61,15 +63,19 @@ class Worker:
         unix: Callable[[], float],
         counters: Counters,
         complete: Callable[[Delivery], Awaitable[None]] | None = None,
+        outermost: tuple[Middleware, ...] = (),
     ) -> None:
         self._inbox = inbox
         self._receiver = receiver
         self._options = options
         self._clock = clock
         self._unix = unix
+        self._counters = counters
         self._dead_letter_log = DeadLetterLog(clock)
         self._turns = Turns(self._give_slot_back, self._take_slot)
-        self._executor = Executor(inbox, handlers, options, clock, unix, self._abandon, self._turns, counters, complete)
+        self._executor = Executor(
+            *(inbox, handlers, options, clock, unix, self._abandon, self._turns, counters, complete, outermost)
+        )
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
@@ -126,6 +132,11 @@ class Worker:
     def is_working(self) -> bool:
         """Whether the worker claims deliveries, now or when it is woken."""
         return not (self._stopping.is_set() or self.loop.is_closed())
+
+    @property
+    def busy(self) -> int:
+        """The number of deliveries that are being handled. May be asked in any thread."""
+        return min(self._unfinished, self._options.concurrency)
 
     def wake(self) -> None:
         """Look for deliveries at once, since one was put. May be called from another loop's thread."""
@@ -451,6 +462,7 @@ class Worker:
         if settlement.state is State.DEAD and (died or claim.state is not State.DEAD):
             what = "is dead" if claim.state is not State.DEAD else f"is dead, and {died[-1][0]} has failed for good"
             self._dead_letter_log.add(claim.delivery.id, reason, *(died or [(None, None)])[-1], what=what)
+            self._counters.dead_letters += claim.state is not State.DEAD
         elif settlement.state is State.UNHANDLED and claim.handlers:
             self._dead_letter_log.add(claim.delivery.id, reason, what="is unhandled")
 

@@ -5,7 +5,7 @@ As in `queries`, each function is a request by itself, in a transaction of its o
 
 from __future__ import annotations
 
-from ..polls import LeaseJob, PutAllJob, ReleaseJob, lost, new_token
+from ..polls import NOBODY, LeaseJob, PutAllJob, ReleaseJob, lost, new_token
 from ..records import Duplicate, Poll, PollLease, Stored
 from .insert import lock_receiver, put_locked
 from .maintenance import APART
@@ -85,6 +85,6 @@ def polls(connection: PostgresConnection) -> list[Poll]:
     found = ask(
         connection,
         "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error, failures, moved FROM poll "
-        "ORDER BY 1, 2",
+        f"WHERE receiver <> '{NOBODY}' ORDER BY 1, 2",
     )
     return [Poll(*all_unescaped(row)) for row in found.fetchall()]

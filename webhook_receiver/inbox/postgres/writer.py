@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
+from ..commits import COMMITS
 from ..futures import resolve
 from .connection import MOST_CONNECTIONS, NoConnection, cut, translated
 from .rows import PostgresConnection, PostgresOperation, Request, Result
@@ -195,6 +196,7 @@ class Writer:
                 self._disconnect()  # maybe to another server, now; a new connection is whole
             raise
         self._began = None
+        COMMITS.add(len(requests))
         return results
 
     def _connected(self) -> PostgresConnection:

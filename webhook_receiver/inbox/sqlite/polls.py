@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from ..dedup import PutJob
-from ..polls import LeaseJob, PutAllJob, ReleaseJob, lost, new_token
+from ..polls import NOBODY, LeaseJob, PutAllJob, ReleaseJob, lost, new_token
 from ..records import Duplicate, Poll, PollLease, Stored
 from .connection import WriterConnection
 from .insert import put
@@ -101,6 +101,6 @@ def polls(connection: sqlite3.Connection) -> list[Poll]:
     """Return how it stands with each source."""
     found = connection.execute(
         "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error, failures, moved FROM poll "
-        "ORDER BY 1, 2"
+        f"WHERE receiver <> '{NOBODY}' ORDER BY 1, 2"
     )
     return [Poll(receiver, source, cursor, bool(leased), *rest) for receiver, source, cursor, leased, *rest in found]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from shutil import disk_usage
 from sqlite3 import Connection
 from typing import Any
 
@@ -259,11 +262,16 @@ def stats(connection: Connection) -> Stats:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
+    extra = {"bytes": pages * size, "free_bytes": free * size}
+    _, _, file = connection.execute("PRAGMA database_list").fetchone()
+    if file:
+        with suppress(OSError):
+            extra["disk_free_bytes"] = disk_usage(Path(file).parent).free
     return Stats(
         counts=counts(connection),
         running=running,
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],
         paused=dict(connection.execute("SELECT handler, since FROM paused ORDER BY handler").fetchall()),
-        extra={"bytes": pages * size, "free_bytes": free * size},
+        extra=extra,
     )

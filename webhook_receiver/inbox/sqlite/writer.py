@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from ...errors import InboxDamaged, InboxError, InboxUnavailable
+from ..commits import COMMITS
 from ..futures import resolve
 from .connection import WriterConnection
 
@@ -172,6 +173,7 @@ class Writer:
                     results[index] = result
             connection.execute("COMMIT")
             connection.committed()
+            COMMITS.add(len(batch))
         except BaseException as error:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole

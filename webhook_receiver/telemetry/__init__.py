@@ -1,0 +1,72 @@
+"""Telemetry: metrics and spans of a receiver by OpenTelemetry, where the process has configured it.
+
+Whoever wants them sets a provider of OpenTelemetry's SDK before the receiver starts, as `serve --metrics-port` does.
+Otherwise nothing is imported, and nothing is measured.
+
+What is measured without it, too, is read when somebody collects: the counters of the runtime and its worker, and what
+the inbox has, as `figures.py` says. Only times are recorded as they are taken. `instruments.py` has all metrics,
+`tracing.py` all spans. No name that a stranger or a sender chooses is an attribute of a metric; those of code are
+bounded.
+
+Names are those of the semantic conventions for messaging, version 1.44.0, where there are some
+(opentelemetry.io/docs/specs/semconv/messaging). All others begin with `webhook_receiver.`
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from ..delivery import Headers
+from ..errors import WebhookError
+from ..responses import Receipt
+from ..routing import Middleware
+from .observed import Observed
+
+__all__ = ["Observed", "Telemetry", "found"]
+
+
+class Telemetry(Protocol):
+    """The telemetry of one runtime, as that calls it."""
+
+    middlewares: tuple[Middleware, ...]
+    """What runs round every attempt, outside of the user's middleware."""
+
+    async def receive(
+        self, headers: Headers, signed_at: float | None, now: float, take: Callable[[str | None], Awaitable[Receipt]]
+    ) -> Receipt:
+        """Have a request taken that is verified, and measure that.
+
+        Args:
+            headers: its headers.
+            signed_at: the time of its signature, in Unix seconds; None if it states none.
+            now: the time of receipt, in Unix seconds.
+            take: takes it, given the context to keep with its delivery.
+        """
+        ...
+
+    def reject(self, error: WebhookError) -> None:
+        """Note a request that was rejected before it was taken."""
+        ...
+
+    def put(self, seconds: float) -> None:
+        """Note how long a put took."""
+        ...
+
+    async def look(self) -> None:
+        """Look at what the inbox has, at intervals, until the task is cancelled."""
+        ...
+
+
+def found(observed: Observed) -> Telemetry | None:
+    """Return the telemetry of a runtime; None where nobody has configured OpenTelemetry in this process.
+
+    Args:
+        observed: the runtime.
+    """
+    if not {"opentelemetry.trace", "opentelemetry.metrics"} & sys.modules.keys():
+        return None  # whoever configures it imports it
+    from .open_telemetry import configured
+
+    return configured(observed)

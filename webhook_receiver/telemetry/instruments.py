@@ -1,0 +1,152 @@
+"""The metrics of a process: a table of what is read when somebody collects, and three histograms."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from weakref import WeakSet
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from ..inbox.commits import COMMITS
+from . import names, readings
+from .readings import Attributes, Bounds, Reading, Source
+
+_SHORT = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""Seconds: the boundaries of both durations in the semantic conventions; handlers may take longer."""
+_LONG = (*_SHORT, 30, 60, 300, 900, 3600)
+_AGES = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
+_PREFIX = f"{names.SCOPE}."
+
+COUNTERS: Mapping[str, tuple[Reading, str, str]] = {
+    "receipts": (readings.receipts, "{request}", "Requests, by the status of the response."),
+    "rejections": (readings.rejections, "{request}", "Rejected requests, by the class of the error."),
+    "verifications": (readings.verifications, "{request}", "Verified requests, by the index of the secret."),
+    "puts": (readings.puts, "{delivery}", "Deliveries that were put, by whether the inbox had them already."),
+    "attempts": (readings.attempts, "{attempt}", "Attempts, by handler and outcome: done, retry or dead."),
+    "dead_letters": (readings.dead_letters, "{delivery}", "Deliveries that have died."),
+    "poll.documents": (readings.poll_documents, "{document}", "Documents of a source, by whether they were known."),
+    "poll.failures": (readings.poll_failures, "{poll}", "Polls of a source that failed."),
+}
+"""What each process counts, by the last part of its name: how it is read, its unit, and a description."""
+
+GAUGES: Mapping[str, tuple[Reading, str, str]] = {
+    "poll.lag": (readings.poll_lag, "s", "Time since the last poll of a source that has not failed."),
+    "silence": (readings.silence, "s", "Time since the latest push that this process knows of."),
+    "silence.limit": (readings.silence_limit, "s", "Longest time without a push that is right."),
+    "worker.slots": (readings.slots, "{delivery}", "Deliveries that the worker handles at once, at most."),
+    "worker.busy": (readings.busy, "{delivery}", "Deliveries that the worker is handling."),
+    "worker.stalled": (readings.stalled, "1", "1 if the worker gets nothing from the inbox, else 0."),
+}
+"""What each process tells of itself."""
+
+INBOX_GAUGES: Mapping[str, tuple[Reading, str, str]] = {
+    "inbox.up": (readings.up, "1", "1 if deliveries can be stored, else 0."),
+    "inbox.deliveries": (readings.deliveries, "{delivery}", "Deliveries, by state."),
+    "inbox.running": (readings.running, "{delivery}", "Deliveries under a lease."),
+    "inbox.oldest_waiting": (readings.oldest_waiting, "s", "Age of the oldest delivery that waits."),
+    "inbox.dead_within_hour": (readings.dead_within_hour, "{delivery}", "Deliveries that are expected to die soon."),
+    "inbox.paused_handlers": (readings.paused, "{handler}", "Handlers that are paused."),
+    "inbox.size": (readings.size, "By", "Size of the inbox."),
+    "inbox.disk_free": (readings.disk_free, "By", "Free space of the disk of the inbox."),
+}
+"""What one of all the processes on an inbox tells of it."""
+
+
+class Instruments:
+    """The metrics of all receivers of this process, by one provider.
+
+    Args:
+        meter: the meter.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self.bounds = Bounds()
+        """The bounds of attributes."""
+        self._sources: WeakSet[Source] = WeakSet()
+        self._using_sources = threading.Lock()
+        self._attributes: dict[tuple[str | None, ...], Attributes] = {}
+        self._nothing = Context()
+        """A context without a span: an exemplar would cost as much as all else, and Prometheus gets none."""
+        self._age = meter.create_histogram(
+            "webhook_receiver.receipt.age",
+            "s",
+            "Age of a delivery at its receipt, by the time of its signature.",
+            explicit_bucket_boundaries_advisory=_AGES,
+        )
+        self._put = meter.create_histogram(
+            "messaging.client.operation.duration",
+            "s",
+            "Duration of a put into the inbox, until it is committed.",
+            explicit_bucket_boundaries_advisory=_SHORT,
+        )
+        self._process = meter.create_histogram(
+            "messaging.process.duration",
+            "s",
+            "Duration of an attempt of a handler.",
+            explicit_bucket_boundaries_advisory=_LONG,
+        )
+        for name, (reading, unit, description) in COUNTERS.items():
+            meter.create_observable_counter(_PREFIX + name, [self._callback(reading)], unit, description)
+        for name, (reading, unit, description) in {**GAUGES, **INBOX_GAUGES}.items():
+            meter.create_observable_gauge(_PREFIX + name, [self._callback(reading)], unit, description)
+        # Of all inboxes of the process. Operations by commits are the size of a batch.
+        meter.create_observable_counter(
+            _PREFIX + "inbox.commits", [lambda _: [Observation(COMMITS.commits)]], "{commit}", "Commits to inboxes."
+        )
+        meter.create_observable_counter(
+            _PREFIX + "inbox.operations",
+            [lambda _: [Observation(COMMITS.operations)]],
+            "{operation}",
+            "Operations that shared these commits.",
+        )
+
+    def add(self, source: Source) -> None:
+        """Read these metrics from one more runtime, as long as somebody holds its source."""
+        with self._using_sources:
+            self._sources.add(source)
+
+    def _callback(self, reading: Reading) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            with self._using_sources:
+                sources = [*self._sources]
+            return [Observation(value, attributes) for source in sources for value, attributes in reading(source)]
+
+        return observe
+
+    def age(self, receiver: str, seconds: float) -> None:
+        """Record the age of a delivery at its receipt; that of one from the future is 0."""
+        attributes = self._attributes.get((receiver,))
+        if attributes is None:
+            attributes = self._attributes[receiver,] = {names.DESTINATION: receiver}
+        self._age.record(max(0.0, seconds), attributes, self._nothing)
+
+    def put(self, receiver: str, seconds: float) -> None:
+        """Record how long a put took."""
+        attributes = self._attributes.get((receiver, "put"))
+        if attributes is None:
+            attributes = self._attributes[receiver, "put"] = _operation("put", "send", receiver)
+        self._put.record(seconds, attributes, self._nothing)
+
+    def attempt(self, receiver: str, handler: str, error: str | None, seconds: float) -> None:
+        """Record how long an attempt took, and the class of the error with which it failed."""
+        handler = self.bounds.handlers.of(handler)
+        error = None if error is None else self.bounds.errors.of(error)
+        attributes = self._attributes.get((receiver, handler, error))
+        if attributes is None:
+            attributes = _operation("process", "process", receiver) | {names.HANDLER: handler}
+            if error is not None:
+                attributes[names.ERROR] = error
+            self._attributes[receiver, handler, error] = attributes
+        self._process.record(seconds, attributes, self._nothing)
+
+
+def _operation(name: str, kind: str, receiver: str) -> dict[str, str | int]:
+    """Return the attributes of an operation of the semantic conventions."""
+    return {
+        names.SYSTEM: names.SCOPE,
+        names.OPERATION: name,
+        names.OPERATION_TYPE: kind,
+        names.DESTINATION: receiver,
+    }

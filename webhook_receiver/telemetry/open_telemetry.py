@@ -1,0 +1,131 @@
+"""The telemetry of one runtime by OpenTelemetry, as far as providers of its SDK are set."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import metadata
+from time import perf_counter
+from weakref import WeakKeyDictionary
+
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import MeterProvider
+
+from ..delivery import Attempt, Headers
+from ..errors import DISTRIBUTION, InboxError, NotAnEvent, WebhookError
+from ..responses import Receipt
+from ..routing import CallNext, Middleware
+from . import names
+from .figures import Figures
+from .instruments import Instruments
+from .observed import Observed
+from .readings import Source
+from .tracing import Current, Tracing, tell_error, tell_receipt, text_of
+
+_instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
+"""One for each provider: several receivers share the metrics of a process."""
+
+
+def configured(observed: Observed) -> OpenTelemetry | None:
+    """Return the telemetry of a runtime by the providers that are set; None if none is."""
+    version = metadata.version(DISTRIBUTION)
+    tracing = instruments = None
+    tracers = trace.get_tracer_provider()
+    if _is_real(tracers):
+        tracer = tracers.get_tracer(names.SCOPE, version, names.SCHEMA)
+        tracing = Tracing(tracer, own_clock=observed.has_own_clock)
+    meters = metrics.get_meter_provider()
+    if _is_real(meters):
+        instruments = _instruments.get(meters)
+        if instruments is None:
+            meter = meters.get_meter(names.SCOPE, version, names.SCHEMA)
+            instruments = _instruments[meters] = Instruments(meter)
+    if tracing is None and instruments is None:
+        return None
+    return OpenTelemetry(observed, tracing, instruments)
+
+
+def _is_real(provider: object) -> bool:
+    """Whether a provider does anything: those of the API itself only stand in for one, or do nothing."""
+    return type(provider).__module__.partition(".")[2].split(".")[0] not in ("trace", "metrics")
+
+
+class OpenTelemetry:
+    """The telemetry of one runtime. Fulfils `Telemetry`.
+
+    Args:
+        observed: the runtime.
+        tracing: the spans; None for none.
+        instruments: the metrics; None for none.
+    """
+
+    def __init__(self, observed: Observed, tracing: Tracing | None, instruments: Instruments | None) -> None:
+        self.middlewares: tuple[Middleware, ...] = (Middleware(self._around_attempt),)
+        self._observed = observed
+        self._tracing = tracing
+        self._instruments = instruments
+        self._figures = Figures(observed)
+        if instruments is not None:
+            self._source = Source(observed, self._figures, instruments.bounds)
+            instruments.add(self._source)
+
+    async def look(self) -> None:
+        """See `Telemetry`."""
+        if self._instruments is not None:
+            await self._figures.run()
+
+    async def receive(
+        self, headers: Headers, signed_at: float | None, now: float, take: Callable[[str | None], Awaitable[Receipt]]
+    ) -> Receipt:
+        """See `Telemetry`."""
+        receiver = self._observed.name
+        if self._instruments is not None and signed_at is not None:
+            self._instruments.age(receiver, now - signed_at)
+        if self._tracing is None:
+            return await take(None)
+        span = self._tracing.receipt(receiver, headers, now)
+        try:
+            with Current(span):
+                receipt = await take(text_of(span))
+        except BaseException as error:
+            tell_error(span, error)
+            raise
+        else:
+            tell_receipt(span, receipt)
+            return receipt
+        finally:
+            span.end()
+
+    def reject(self, error: WebhookError) -> None:
+        """See `Telemetry`."""
+        if self._tracing is not None and not isinstance(error, InboxError | NotAnEvent):  # which have a span already
+            self._tracing.rejection(self._observed.name, error)
+
+    def put(self, seconds: float) -> None:
+        """See `Telemetry`."""
+        if self._instruments is not None:
+            self._instruments.put(self._observed.name, seconds)
+
+    async def _around_attempt(self, attempt: Attempt, call_next: CallNext) -> None:
+        if self._tracing is None:
+            await self._timed(attempt, call_next)
+            return
+        span = self._tracing.attempt(self._observed.name, attempt, is_stored=self._observed.keeps)
+        try:
+            with Current(span):
+                await self._timed(attempt, call_next)
+        except BaseException as error:
+            tell_error(span, error)
+            raise
+        finally:
+            span.end()
+
+    async def _timed(self, attempt: Attempt, call_next: CallNext) -> None:
+        began, failed = perf_counter(), None
+        try:
+            await call_next()
+        except BaseException as error:
+            failed = type(error).__qualname__
+            raise
+        finally:
+            if self._instruments is not None:
+                self._instruments.attempt(self._observed.name, attempt.handler, failed, perf_counter() - began)

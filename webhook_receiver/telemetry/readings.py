@@ -1,0 +1,212 @@
+"""What metrics are read from when somebody collects: counters that are there anyway, and the figures of the inbox.
+
+Each function yields the values of one metric for one runtime, with their attributes. They are called in the thread of
+an exporter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..inbox.records import Stats
+from . import names
+from .figures import Figures, Look
+from .names import Bounded
+from .observed import Observed
+
+Attributes = Mapping[str, str | int]
+Values = Iterator[tuple[float, Attributes]]
+
+
+class Bounds:
+    """The bounded attributes of all metrics of a process."""
+
+    def __init__(self) -> None:
+        self.handlers, self.errors, self.secrets, self.sources = Bounded(), Bounded(), Bounded(), Bounded()
+
+
+class Source:
+    """A runtime that is read, and the figures of its inbox.
+
+    Args:
+        observed: the runtime.
+        figures: what is seen of its inbox.
+        bounds: the bounds of attributes.
+    """
+
+    def __init__(self, observed: Observed, figures: Figures, bounds: Bounds) -> None:
+        self.observed = observed
+        self.figures = figures
+        self.bounds = bounds
+
+    @property
+    def own(self) -> dict[str, str | int]:
+        """The attributes of what is the receiver's own."""
+        return {names.DESTINATION: self.observed.name}
+
+    @property
+    def of_inbox(self) -> dict[str, str | int]:
+        """The attributes of what is the inbox's."""
+        return {names.INBOX: self.observed.inbox.address}
+
+    @property
+    def look(self) -> Look | None:
+        """What was seen of the inbox lately, by this process."""
+        latest = self.figures.latest
+        return None if latest is None or latest.is_old else latest
+
+
+Reading = Callable[[Source], Values]
+"""A function that yields the values of one metric."""
+
+
+def receipts(of: Source) -> Values:
+    """Yield the answered requests, by the status of the response."""
+    for status, number in dict(of.observed.counters.answered).items():
+        yield number, {**of.own, names.STATUS: status}
+
+
+def rejections(of: Source) -> Values:
+    """Yield the rejected requests, by the class of the error."""
+    yield from _by(of, of.observed.rejections.counts, names.ERROR, of.bounds.errors)
+
+
+def verifications(of: Source) -> Values:
+    """Yield the verified requests, by the index of the secret."""
+    yield from _by(of, of.observed.secret_usage.counts, names.SECRET, of.bounds.secrets)
+
+
+def puts(of: Source) -> Values:
+    """Yield the deliveries that were put, by whether the inbox had them already."""
+    counters = of.observed.counters
+    for result, numbers in (("stored", counters.stored), ("duplicate", counters.duplicates)):
+        yield sum(numbers), {**of.own, names.RESULT: result}
+
+
+def attempts(of: Source) -> Values:
+    """Yield the attempts, by handler and outcome."""
+    for (outcome, handler), numbers in of.observed.counters.attempts.copy().items():
+        yield sum(numbers), {**of.own, names.HANDLER: of.bounds.handlers.of(handler), names.OUTCOME: outcome}
+
+
+def dead_letters(of: Source) -> Values:
+    """Yield the deliveries that have died."""
+    yield of.observed.counters.dead_letters, of.own
+
+
+def poll_documents(of: Source) -> Values:
+    """Yield the documents of each source, by whether the inbox had them already."""
+    for what, number in dict(of.observed.polled).items():
+        result, _, source = what.partition(" ")
+        if result != "failed":
+            yield number, {**of.own, names.SOURCE: of.bounds.sources.of(source), names.RESULT: result}
+
+
+def poll_failures(of: Source) -> Values:
+    """Yield the failed polls of each source."""
+    for what, number in dict(of.observed.polled).items():
+        result, _, source = what.partition(" ")
+        if result == "failed":
+            yield number, {**of.own, names.SOURCE: of.bounds.sources.of(source)}
+
+
+def poll_lag(of: Source) -> Values:
+    """Yield the seconds since the last poll of each source that has not failed, by any process."""
+    for poll in of.figures.polls:
+        last = of.figures.began if poll.succeeded is None else poll.succeeded
+        yield max(0.0, of.observed.clock() - last), {**of.own, names.SOURCE: of.bounds.sources.of(poll.source)}
+
+
+def slots(of: Source) -> Values:
+    """Yield the number of deliveries that the worker handles at once, at most."""
+    if of.observed.worker is not None:
+        yield of.observed.options.concurrency, of.own
+
+
+def busy(of: Source) -> Values:
+    """Yield the number of deliveries that the worker is handling."""
+    if (worker := of.observed.worker) is not None:
+        yield worker.busy, of.own
+
+
+def stalled(of: Source) -> Values:
+    """Yield 1 if the worker gets nothing from the inbox, else 0."""
+    if (worker := of.observed.worker) is not None:
+        yield int(worker.problem is not None), of.own
+
+
+def silence(of: Source) -> Values:
+    """Yield the seconds since the latest push, as far as this process knows."""
+    if (found := of.observed.silence) is not None:
+        yield found.seconds, of.own
+
+
+def silence_limit(of: Source) -> Values:
+    """Yield the longest time without a push that is right, in seconds."""
+    if (found := of.observed.silence) is not None:
+        yield found.limit, of.own
+
+
+def up(of: Source) -> Values:
+    """Yield 1 if deliveries can be stored, else 0."""
+    if (look := of.look) is not None:
+        yield int(look.stats is not None), of.of_inbox
+
+
+def deliveries(of: Source) -> Values:
+    """Yield the numbers of deliveries, by state."""
+    for stats in _stats(of):
+        for state, number in stats.counts.items():
+            yield number, {**of.of_inbox, names.STATE: str(state)}
+
+
+def running(of: Source) -> Values:
+    """Yield the number of deliveries under a lease."""
+    for stats in _stats(of):
+        yield stats.running, of.of_inbox
+
+
+def oldest_waiting(of: Source) -> Values:
+    """Yield the age of the oldest delivery that waits, 0 if none does."""
+    for stats in _stats(of):
+        oldest = stats.oldest_waiting
+        yield 0.0 if oldest is None else max(0.0, of.observed.clock() - oldest), of.of_inbox
+
+
+def dead_within_hour(of: Source) -> Values:
+    """Yield the number of deliveries that will be dead within an hour if they go on failing."""
+    for stats in _stats(of):
+        yield stats.dead_within_hour(of.observed.inbox_clock()), of.of_inbox
+
+
+def paused(of: Source) -> Values:
+    """Yield the number of paused handlers."""
+    for stats in _stats(of):
+        yield len(stats.paused), of.of_inbox
+
+
+def size(of: Source) -> Values:
+    """Yield the bytes of the inbox, if it knows."""
+    yield from _extra(of, "bytes")
+
+
+def disk_free(of: Source) -> Values:
+    """Yield the free bytes of the disk of the inbox, if it has one of its own."""
+    yield from _extra(of, "disk_free_bytes")
+
+
+def _stats(of: Source) -> Iterator[Stats]:
+    if (look := of.look) is not None and look.stats is not None:
+        yield look.stats
+
+
+def _extra(of: Source, name: str) -> Values:
+    for stats in _stats(of):
+        if (number := stats.extra.get(name)) is not None:
+            yield number, of.of_inbox
+
+
+def _by(of: Source, numbers: Mapping[Any, int], attribute: str, bounded: Bounded) -> Values:
+    for value, number in dict(numbers).items():
+        yield number, {**of.own, attribute: bounded.of(str(value))}

@@ -1,0 +1,194 @@
+"""The spans: one of each receipt, one of each attempt, and what links them across processes and machines.
+
+A receipt has the kind SERVER: somebody waits for the answer; inside of a span of the host's it is INTERNAL. The text of
+its context is kept with the delivery. Every attempt, in whatever process and however late, is its child, so that all of
+a delivery is one trace, sampled as its receipt is; and it links to it, as the semantic conventions ask of a consumer.
+
+What a stranger sends decides nothing: the header `traceparent` is read only of a request that is verified, and becomes
+a link of its receipt, never the parent, so that nobody else chooses what is sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TraceState,
+    get_current_span,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from ..delivery import Attempt, Headers
+from ..errors import GiveUp, Retry, WebhookError
+from ..inbox.records import MOST_CONTEXT
+from ..redaction import frames, message, summary
+from ..responses import Receipt
+from . import names
+
+_VERSION = "00"  # of the header traceparent (w3.org/TR/trace-context)
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_LONGEST_TRACEBACK = 8000  # characters
+
+
+class Tracing:
+    """The spans of one receiver.
+
+    Args:
+        tracer: makes the spans.
+        own_clock: whether the receiver has another clock than the system's, by which no span begins.
+    """
+
+    def __init__(self, tracer: Tracer, *, own_clock: bool) -> None:
+        self._tracer = tracer
+        self._own_clock = own_clock
+
+    def receipt(self, receiver: str, headers: Headers, now: float) -> Span:
+        """Return the span of the receipt of a verified request, which began at a Unix time in seconds."""
+        return self._receipt(receiver, now, _links(headers))
+
+    def rejection(self, receiver: str, error: WebhookError) -> None:
+        """Make the span of a request that was rejected. It is no failure of ours, so its status is left unset."""
+        span = self._receipt(receiver, None, ())
+        if span.is_recording():
+            span.set_attribute(names.ERROR, type(error).__name__)
+        span.end()
+
+    def _receipt(self, receiver: str, now: float | None, links: Sequence[Link]) -> Span:
+        return self._tracer.start_span(
+            f"receive {receiver}",
+            kind=SpanKind.INTERNAL if get_current_span().get_span_context().is_valid else SpanKind.SERVER,
+            attributes={
+                names.SYSTEM: names.SCOPE,
+                names.OPERATION: "receive",
+                names.OPERATION_TYPE: "receive",
+                names.DESTINATION: receiver,
+            },
+            links=links,
+            start_time=None if now is None or self._own_clock else int(now * 1e9),
+        )
+
+    def attempt(self, receiver: str, attempt: Attempt, *, is_stored: bool) -> Span:
+        """Return the span of an attempt.
+
+        Args:
+            receiver: the receiver's name.
+            attempt: the attempt.
+            is_stored: whether its delivery was stored, so that what is around the worker has nothing to do with it.
+        """
+        delivery = attempt.delivery
+        origin = context_of(delivery.context)
+        context = Context() if is_stored else None
+        if origin is not None:
+            context = set_span_in_context(NonRecordingSpan(origin), Context())
+        return self._tracer.start_span(
+            f"process {receiver}",
+            context,
+            SpanKind.CONSUMER,
+            {
+                names.SYSTEM: names.SCOPE,
+                names.OPERATION: "process",
+                names.OPERATION_TYPE: "process",
+                names.DESTINATION: receiver,
+                names.MESSAGE: delivery.id,
+                names.HANDLER: attempt.handler,
+                names.ATTEMPT: attempt.number,
+            },
+            () if origin is None else (Link(origin),),
+        )
+
+
+class Current:
+    """Makes a span the current one, so that those that are made meanwhile are its children."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._token = attach(set_span_in_context(self._span))
+
+    def __exit__(self, *exc_info: object) -> None:
+        detach(self._token)
+
+
+def text_of(span: Span) -> str | None:
+    """Return the text of a span's context, to keep with a delivery: `traceparent`, and `tracestate` on a next line."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    text = f"{_VERSION}-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    if not context.trace_state:
+        return text
+    whole = f"{text}\n{context.trace_state.to_header()}"
+    return whole if len(whole) <= MOST_CONTEXT else text
+
+
+def context_of(text: str | None) -> SpanContext | None:
+    """Return the context that a text is of, as `text_of` returns it; None of any other text."""
+    if text is None:
+        return None
+    parent, _, state = text.partition("\n")
+    try:
+        _, trace, span, flags = parent.split("-")
+        context = SpanContext(
+            *(int(trace, 16), int(span, 16)),
+            is_remote=True,
+            trace_flags=TraceFlags(int(flags, 16)),
+            trace_state=TraceState.from_header([state]) if state else None,
+        )
+    except ValueError:
+        return None
+    return context if context.is_valid else None
+
+
+def _links(headers: Headers) -> Sequence[Link]:
+    """Return the link to what the sender says that its request belongs to; none if it says nothing that is right."""
+    said = [value for name, value in headers if name == b"traceparent"]
+    if len(said) != 1:
+        return ()
+    states = [value for name, value in headers if name == b"tracestate"]
+    carrier = {"traceparent": said[0].decode("latin-1"), "tracestate": b",".join(states).decode("latin-1")}
+    span = get_current_span(_PROPAGATOR.extract(carrier, Context()))
+    return () if span is INVALID_SPAN else (Link(span.get_span_context()),)
+
+
+def tell_receipt(span: Span, receipt: Receipt) -> None:
+    """Let the span of a receipt tell its outcome."""
+    if not span.is_recording():
+        return
+    told: dict[str, str | int] = {names.STATUS: receipt.response.status}
+    if receipt.delivery is not None:
+        told[names.MESSAGE] = receipt.delivery.id
+    if receipt.event is not None:
+        told[names.EVENT] = names.cut(receipt.event.event)
+    if receipt.duplicate_of is not None:
+        told["webhook_receiver.duplicate_of"] = receipt.duplicate_of
+    if receipt.error is not None:
+        told[names.ERROR] = type(receipt.error).__name__
+    span.set_attributes(told)
+
+
+def tell_error(span: Span, error: BaseException) -> None:
+    """Let a span tell why it failed, with nothing of a body in it. `Retry` is no failure."""
+    if not span.is_recording():
+        return
+    span.set_attribute(names.ERROR, type(error).__qualname__)
+    if isinstance(error, Retry):
+        return
+    span.set_status(StatusCode.ERROR, summary(error))
+    if not isinstance(error, GiveUp):
+        told = {"exception.type": type(error).__qualname__, "exception.message": message(error)}
+        span.add_event("exception", {**told, "exception.stacktrace": frames(error)[-_LONGEST_TRACEBACK:]})
