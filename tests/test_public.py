@@ -46,6 +46,7 @@ def test_importing_the_package_loads_no_store_no_api_and_no_command() -> None:
         "webhook_receiver.senders.up42.models",
         "typer",
         "rich",
+        "opentelemetry",
     }
     code = f"import sys, webhook_receiver; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
@@ -87,6 +88,8 @@ def test_the_package_works_without_any_extra() -> None:
         "rich",
         "jinja2",
         "pydantic_settings",
+        "opentelemetry",
+        "prometheus_client",
     ]
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import webhook_receiver"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

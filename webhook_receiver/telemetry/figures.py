@@ -14,6 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from ..errors import InboxError
+from ..inbox.base import Inbox
 from ..inbox.polls import NOBODY
 from ..inbox.records import Poll, PollLease, PollOutcome, Stats
 from .observed import Observed
@@ -54,6 +55,7 @@ class Figures:
         """Since when somebody looks, in Unix seconds."""
         self._observed = observed
         self._lease: PollLease | None = None
+        self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         """Look at intervals until the task is cancelled. No error of the inbox ends it."""
@@ -66,14 +68,18 @@ class Figures:
 
     async def look(self) -> None:
         """Look once, if no other process does."""
-        observed = self._observed
+        inbox = self._observed.inbox
+        async with self._looking:
+            await self._look(inbox)
+
+    async def _look(self, inbox: Inbox) -> None:
         try:
             await self._look_at_polls()
             if not await self._is_mine():
                 self.latest = None
                 return
-            await observed.inbox.check()
-            self.latest = Look(await observed.inbox.stats(), monotonic())
+            await inbox.check()
+            self.latest = Look(await inbox.stats(), monotonic())
         except Exception:  # which is logged where it is in anybody's way
             self.latest = None if self._lease is None else Look(None, monotonic())
 
