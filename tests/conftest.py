@@ -48,7 +48,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
-        if name.startswith(("WEBHOOK_", "UP42_")) or name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS"):
+        if name.startswith(("WEBHOOK_", "UP42_", "OTEL_")) or name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS"):
             monkeypatch.delenv(name)
 
 

@@ -237,11 +237,13 @@ def serve_command(
     ssl_keyfile_password: Annotated[
         str | None, typer.Option(envvar="SSL_KEY_PASSWORD", help="The key's password.")
     ] = None,
+    metrics_port: options.MetricsPort = None,
+    metrics_host: options.MetricsHost = "127.0.0.1",
 ) -> None:
     """Serve a receiver with uvicorn. Its health is at /healthz: 200, or 503 if nothing can be stored."""
     import asyncio
 
-    from . import serve
+    from . import exporters, serve
     from .addresses import check_address, check_socket
     from .app_loader import load
     from .connections import checked_limit
@@ -254,6 +256,8 @@ def serve_command(
     options.check_inspector(inspector, inspector_passwords, writable=inspector_writable, path=path)
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
+        metrics = None if metrics_port is None else exporters.Metrics(metrics_host, metrics_port, workers)
+        exporters.check(metrics, None if uds else port)
         asyncio.run(serve.try_inboxes(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None

@@ -28,6 +28,13 @@ PARSER: Parser = "h11"
 """The parser that bounds trailers and pipelined requests, and reads a request that offers an upgrade."""
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="Serve metrics for Prometheus on this port, and the next one for each further process."
+    ),
+]
+MetricsHost = Annotated[str, typer.Option(help="The address of the metrics port.")]
 
 
 class Group(TyperGroup):

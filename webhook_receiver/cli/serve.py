@@ -36,6 +36,7 @@ from ..inbox.names import check_name, claim_name, release_name
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..signatures.scheme import secret_places
+from . import exporters
 from .app_loader import inbox_of, load
 from .connections import checked_limit, within_bounds
 from .mounted import TOKEN
@@ -166,7 +167,8 @@ def app() -> Starlette:
     _give_memory_back()
     hooks = loaded_again(load, os.environ[TARGET])
     given = os.environ.get(INSPECTOR)
-    return beside_health(hooks, os.environ[PATH], Mounting(*json.loads(given)) if given else None)
+    served = beside_health(hooks, os.environ[PATH], Mounting(*json.loads(given)) if given else None)
+    return exporters.beside(served) if exporters.are_wanted() else served
 
 
 def loaded_again(load: Callable[[str], T], target: str) -> T:

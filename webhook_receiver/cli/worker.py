@@ -11,6 +11,7 @@ import typer
 from ..errors import ConfigurationError, InboxError
 from . import output
 from .defaults import Target
+from .options import MetricsHost, MetricsPort
 from .output import fail
 
 
@@ -23,6 +24,8 @@ def worker(
         int | None, typer.Option(min=0, max=65535, help="Serve the health at /healthz on this port.")
     ] = None,
     health_host: Annotated[str, typer.Option(help="The address of the health port.")] = "127.0.0.1",
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Run a receiver's handlers without serving requests.
 
@@ -33,6 +36,7 @@ def worker(
     import logging.config
 
     from ..inbox.memory import MemoryInbox
+    from . import exporters
     from .addresses import check_address
     from .app_loader import inbox_of, load
     from .serve import health_server, leave_threads_behind, log_config
@@ -43,6 +47,11 @@ def worker(
     inbox = inbox_of(hooks)
     if inbox is None or isinstance(inbox, MemoryInbox):
         raise fail(f"{target} has no inbox that another process can work on")
+    try:
+        metrics = None if metrics_port is None else exporters.Metrics(metrics_host, metrics_port)
+        exporters.check(metrics, health_port)
+    except ConfigurationError as error:
+        raise fail(f"{target} cannot start: {error}") from None
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
     output.say(f"{target} handles what is in {inbox!r}; handlers: {names}", "bold")
     logging.config.dictConfig(log_config())
@@ -61,11 +70,13 @@ async def _until_signal(
     import asyncio
     import signal
 
+    from .exporters import exporting
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with hooks:
+    async with exporting(), hooks:
         if serve_health is None:
             await stopped.wait()
         else:

@@ -30,11 +30,11 @@ def configured(observed: Observed) -> OpenTelemetry | None:
     version = metadata.version(DISTRIBUTION)
     tracing = instruments = None
     tracers = trace.get_tracer_provider()
-    if _is_real(tracers):
+    if is_real(tracers):
         tracer = tracers.get_tracer(names.SCOPE, version, names.SCHEMA)
         tracing = Tracing(tracer, own_clock=observed.has_own_clock)
     meters = metrics.get_meter_provider()
-    if _is_real(meters):
+    if is_real(meters):
         instruments = _instruments.get(meters)
         if instruments is None:
             meter = meters.get_meter(names.SCOPE, version, names.SCHEMA)
@@ -44,7 +44,7 @@ def configured(observed: Observed) -> OpenTelemetry | None:
     return OpenTelemetry(observed, tracing, instruments)
 
 
-def _is_real(provider: object) -> bool:
+def is_real(provider: object) -> bool:
     """Whether a provider does anything: those of the API itself only stand in for one, or do nothing."""
     return type(provider).__module__.partition(".")[2].split(".")[0] not in ("trace", "metrics")
 
