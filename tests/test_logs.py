@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Generator
 from io import StringIO
+from pathlib import Path
 from typing import Literal
 
 import pytest
+from opentelemetry import trace
 
 from tests.helpers import NOW, SECRET, order, signed
 from tests.working import AT_ONCE, Clock, deliver, durable, settled
 from webhook_receiver import Event, State, WebhookReceiver
-from webhook_receiver.logs import DeadLetterLog, LineLimit, fields
+from webhook_receiver.logs import DeadLetterLog, JSONFormatter, LineLimit, fields
 
 BODY = order()
 
@@ -208,3 +211,60 @@ async def test_what_rejects_deliveries_is_a_warning_with_its_reason(caplog: pyte
         ("WARNING", reason) for reason in reasons
     ]
     assert hooks.rejected == dict.fromkeys(reasons, 1)
+
+
+def as_json(record: logging.LogRecord) -> dict[str, object]:
+    line = JSONFormatter().format(record)
+    assert "\n" not in line
+    found: dict[str, object] = json.loads(line)
+    return found
+
+
+def record_of(message: str, *arguments: object, **more: object) -> logging.LogRecord:
+    record = logging.LogRecord("webhook_receiver", logging.ERROR, __file__, 1, message, arguments, None)
+    record.created = NOW
+    vars(record).update(more)
+    return record
+
+
+def test_a_line_of_json_has_what_the_record_carries() -> None:
+    extra = fields(delivery_id="d-1", handler="app:download", attempt=2, reason="OSError: away")
+    assert as_json(record_of("delivery %s:\n%s", "d-1", "failed", **extra)) == {
+        "timestamp": "2025-12-11T06:03:32.000+00:00",
+        "level": "ERROR",
+        "logger": "webhook_receiver",
+        "message": "delivery d-1:\nfailed",
+        "delivery_id": "d-1",
+        "handler": "app:download",
+        "attempt": 2,
+        "reason": "OSError: away",
+    }
+    assert as_json(record_of("plain", **fields(reason="silence"))).keys() == {
+        *("timestamp", "level", "logger", "message", "reason")
+    }
+
+
+def test_a_line_of_json_takes_any_value_and_any_text() -> None:
+    path, odd = Path("/somewhere"), 'a "quote", \ud800 and \u2028'
+    found = as_json(record_of(odd, path=path, color_message="\x1b[1m", nothing=None))
+    assert (found["message"], found["path"]) == (odd, "/somewhere")
+    assert not {"color_message", "nothing"} & found.keys()
+
+
+def test_a_line_of_json_has_the_traceback_of_an_error() -> None:
+    try:
+        raise OSError("away")
+    except OSError as error:
+        record = record_of("it failed", exc_info=(type(error), error, error.__traceback__))
+    told = as_json(record)["exception"]
+    assert isinstance(told, str)
+    assert told.startswith("Traceback (most recent call last)")
+    assert told.endswith("OSError: away")
+
+
+def test_a_line_of_json_inside_of_a_span_says_of_which() -> None:
+    span = trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=False))
+    with trace.use_span(span):
+        found = as_json(record_of("inside"))
+    assert (found["trace_id"], found["span_id"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
+    assert "trace_id" not in as_json(record_of("outside"))

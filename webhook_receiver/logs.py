@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from .redaction import frames, leave_own_frames_out, quotes_body, summary
 
@@ -41,6 +45,38 @@ def _with_fields(record: logging.LogRecord) -> bool:
 
 
 logger.addFilter(_with_fields)
+
+
+class JSONFormatter(logging.Formatter):
+    """Formats a record as one line of JSON, for a host's own `logging.config` as for `serve --log-format json`.
+
+    A line has `timestamp` (RFC 3339, UTC), `level`, `logger` and `message`; what else the record carries, such as
+    `delivery_id`, `handler`, `attempt` and `reason`, unless it is None; with an error `exception`, its traceback; and
+    inside of a span of OpenTelemetry `trace_id` and `span_id`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: each for name, each in vars(record).items() if name not in _STANDARD and each is not None}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        trace = sys.modules.get("opentelemetry.trace")  # else there is no span
+        context = None if trace is None else trace.get_current_span().get_span_context()
+        if context is not None and context.is_valid:
+            line |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        return json.dumps(line, default=str)
+
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+"""What every record has; `color_message` is uvicorn's message for a terminal."""
 
 
 def log_failure(

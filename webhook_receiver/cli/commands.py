@@ -239,6 +239,7 @@ def serve_command(
     ] = None,
     metrics_port: options.MetricsPort = None,
     metrics_host: options.MetricsHost = "127.0.0.1",
+    log_format: options.LogFormatOption = "text",
 ) -> None:
     """Serve a receiver with uvicorn. Its health is at /healthz: 200, or 503 if nothing can be stored."""
     import asyncio
@@ -266,17 +267,19 @@ def serve_command(
     at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"
     where = f"on the socket {uds} at {path}" if uds else at
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
-    output.say(f"{target} receives {where}; handlers: {names}", "bold")
+    serve.announce(f"{target} receives {where}; handlers: {names}", log_format)
     if inspector is not None and inspector_passwords is not None:
         serve.check_inspector(hooks, inspector_passwords)
         told = "" if inspector_writable else ", which only shows"
-        output.say(f"the inspector is at {inspector.rstrip('/')}/{told}; it asks for a password on TLS or from here")
+        found = f"the inspector is at {inspector.rstrip('/')}/{told}; it asks for a password on TLS or from here"
+        serve.announce(found, log_format)
     serve.run(
         target,
         path,
         inspector=serve.Mounting.of(inspector, inspector_passwords, writable=inspector_writable),
         parser=http,
         connections=connections,
+        log_format=log_format,
         host=host,
         port=port,
         uds=uds,

@@ -28,6 +28,11 @@ PARSER: Parser = "h11"
 """The parser that bounds trailers and pipelined requests, and reads a request that offers an upgrade."""
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+LogFormat = Literal["text", "json"]
+"""The formats of log lines."""
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(metavar="text|json", help="The format of log lines; as json, one document a line.")
+]
 MetricsPort = Annotated[
     int | None,
     typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
-import logging
+import logging.config
 import multiprocessing
 import os
 import re
@@ -33,14 +33,15 @@ from uvicorn.supervisors import Multiprocess
 
 from ..errors import ConfigurationError
 from ..inbox.names import check_name, claim_name, release_name
+from ..logs import JSONFormatter
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..signatures.scheme import secret_places
-from . import exporters
+from . import exporters, output
 from .app_loader import inbox_of, load
 from .connections import checked_limit, within_bounds
 from .mounted import TOKEN
-from .options import PARSER, Parser
+from .options import PARSER, LogFormat, Parser
 from .output import fail
 
 logger = logging.getLogger("webhook_receiver")
@@ -76,6 +77,7 @@ def run(
     *,
     parser: Parser,
     connections: int,
+    log_format: LogFormat = "text",
     inspector: Mounting | None = None,
     **options: Any,
 ) -> None:
@@ -86,6 +88,7 @@ def run(
         path: the path that senders post to.
         parser: uvicorn's parser of HTTP.
         connections: the largest number of connections of a process at a time.
+        log_format: the format of log lines.
         inspector: where an inspector is mounted; None for none.
         options: options of uvicorn.
 
@@ -102,7 +105,7 @@ def run(
         "access_log": False,  # it would hold paths that strangers chose; the receiver logs its own lines
         "ws": "none",  # so would uvicorn's line about a rejected WebSocket
         "proxy_headers": False,  # uvicorn would take a stranger's X-Forwarded-For for the address of the peer
-        "log_config": log_config(),
+        "log_config": log_config(log_format),
         **options,
     }
     code: object = 0
@@ -131,6 +134,15 @@ def _run_workers(config: uvicorn.Config) -> None:
             Path(config.uds).unlink(missing_ok=True)
     if any(each.process.exitcode == _STARTUP_FAILURE for each in processes.processes):
         raise SystemExit(_STARTUP_FAILURE)
+
+
+def announce(said: str, log_format: LogFormat) -> None:
+    """Say what is served or handled: to people, or as a line of a log that is JSON."""
+    if log_format == "json":
+        logging.config.dictConfig(log_config(log_format))
+        logger.info("%s", said)
+    else:
+        output.say(said, "bold")
 
 
 def grace(hooks: WebhookReceiver) -> int:
@@ -248,11 +260,12 @@ def _probe(health: Route) -> Route:
     return Route("/", health.endpoint, methods=["OPTIONS"])
 
 
-def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Server:
+def health_server(hooks: WebhookReceiver, host: str, port: int, log_format: LogFormat) -> uvicorn.Server:
     """Return a server of the receiver's health alone, as `serve` has it, for a worker in the same event loop."""
     health = hooks.health_route(HEALTH)
     app = Starlette(routes=[health, _probe(health)])
-    options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(), "timeout_graceful_shutdown": 1}
+    options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(log_format)}
+    options |= {"timeout_graceful_shutdown": 1}
     options |= within_bounds(PARSER, checked_limit(None))
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
 
@@ -318,9 +331,23 @@ class Upgrades(logging.Filter):
         return not record.getMessage().startswith(("Unsupported upgrade request", "No supported WebSocket library"))
 
 
-def log_config() -> dict[str, Any]:
-    """Return uvicorn's logging configuration, extended by the receiver's logger."""
+def json_formatter() -> JSONFormatter:
+    """Return the formatter of a process whose log lines are JSON, those of Python's warnings among them."""
+    logging.captureWarnings(True)
+    return JSONFormatter()
+
+
+def log_config(log_format: LogFormat = "text") -> dict[str, Any]:
+    """Return uvicorn's logging configuration, extended by the receiver's logger.
+
+    Args:
+        log_format: the format of its lines; as "json" also of those of other loggers, from WARNING on.
+    """
     config = deepcopy(LOGGING_CONFIG)
+    if log_format == "json":
+        config["formatters"]["default"] = {"()": f"{__name__}.json_formatter"}
+        config["root"] = {"handlers": ["default"], "level": "WARNING"}
+        config["loggers"]["uvicorn"]["propagate"] = False
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
     config["filters"] = {"cut off": {"()": f"{__name__}.CutOff"}, "upgrades": {"()": f"{__name__}.Upgrades"}}
     config["filters"]["start failure"] = {"()": f"{__name__}.StartFailure"}

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigurationError, InboxError
-from . import output
 from .defaults import Target
-from .options import MetricsHost, MetricsPort
+from .options import LogFormatOption, MetricsHost, MetricsPort
 from .output import fail
 
 
@@ -26,6 +25,7 @@ def worker(
     health_host: Annotated[str, typer.Option(help="The address of the health port.")] = "127.0.0.1",
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Run a receiver's handlers without serving requests.
 
@@ -39,7 +39,7 @@ def worker(
     from . import exporters
     from .addresses import check_address
     from .app_loader import inbox_of, load
-    from .serve import health_server, leave_threads_behind, log_config
+    from .serve import announce, health_server, leave_threads_behind, log_config
 
     if health_port is not None:
         check_address(health_host, health_port, prefix="--health-")
@@ -53,10 +53,10 @@ def worker(
     except ConfigurationError as error:
         raise fail(f"{target} cannot start: {error}") from None
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
-    output.say(f"{target} handles what is in {inbox!r}; handlers: {names}", "bold")
-    logging.config.dictConfig(log_config())
+    announce(f"{target} handles what is in {inbox!r}; handlers: {names}", log_format)
+    logging.config.dictConfig(log_config(log_format))
     hooks.set_to_work(concurrency)
-    server = None if health_port is None else health_server(hooks, health_host, health_port)
+    server = None if health_port is None else health_server(hooks, health_host, health_port, log_format)
     try:
         asyncio.run(_until_signal(hooks, None if server is None else server.serve))
     except (ConfigurationError, InboxError) as error:
