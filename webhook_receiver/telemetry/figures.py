@@ -87,7 +87,7 @@ class Figures:
         observed = self._observed
         if observed.sources:
             found = await observed.inbox.polls()
-            self.polls = [each for each in found if each.receiver == observed.name and each.source in observed.sources]
+            self.polls = [each for each in found if each.receiver == observed.name]
 
     async def _is_mine(self) -> bool:
         """Whether this process has the lease, renewed or taken now."""

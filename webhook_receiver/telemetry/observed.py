@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ..inbox.base import Inbox
 from ..inbox.counters import Counters
 from ..options import WorkerOptions
+from ..senders import Sender
 from ..worker.worker import Worker
 
 
@@ -40,6 +41,11 @@ class Observed(Protocol):
     @property
     def name(self) -> str:
         """The receiver's name."""
+        ...
+
+    @property
+    def sender(self) -> Sender:
+        """The sender."""
         ...
 
     @property

@@ -68,13 +68,25 @@ def receipts(of: Source) -> Values:
 
 
 def rejections(of: Source) -> Values:
-    """Yield the rejected requests, by the class of the error."""
-    yield from _by(of, of.observed.rejections.counts, names.ERROR, of.bounds.errors)
+    """Yield the rejected requests, by the class of the error; those of this package from 0 on."""
+    yield from _by(of, {**_REASONS, **of.observed.rejections.counts}, names.ERROR, of.bounds.errors)
+
+
+_REASONS = dict.fromkeys(
+    (
+        *("InboxUnavailable", "InboxDamaged", "InboxError", "KeysUnavailable", "Overloaded"),
+        *("BadSignature", "MissingSignature", "MalformedSignature", "StaleSignature", "UnexpectedSignature"),
+        *("BodyMismatch", "AddressNotAllowed", "BodyTooLarge", "BodyTooSlow"),
+    ),
+    0,
+)
+"""What alerts are about: a series that begins with 1 would have no increase."""
 
 
 def verifications(of: Source) -> Values:
-    """Yield the verified requests, by the index of the secret."""
-    yield from _by(of, of.observed.secret_usage.counts, names.SECRET, of.bounds.secrets)
+    """Yield the verified requests, by the index of the secret; each from 0 on."""
+    secrets = dict.fromkeys(range(of.observed.sender.scheme.secret_count), 0)
+    yield from _by(of, {**secrets, **of.observed.secret_usage.counts}, names.SECRET, of.bounds.secrets)
 
 
 def puts(of: Source) -> Values:
@@ -112,10 +124,12 @@ def poll_failures(of: Source) -> Values:
 
 
 def poll_lag(of: Source) -> Values:
-    """Yield the seconds since the last poll of each source that has not failed, by any process."""
-    for poll in of.figures.polls:
-        last = of.figures.began if poll.succeeded is None else poll.succeeded
-        yield max(0.0, of.observed.clock() - last), {**of.own, names.SOURCE: of.bounds.sources.of(poll.source)}
+    """Yield the seconds since the last poll of each source that has not failed, by any process, or since the start."""
+    succeeded = {poll.source: poll.succeeded for poll in of.figures.polls}
+    for source in [*of.observed.sources]:
+        last = succeeded.get(source)
+        seconds = of.observed.clock() - (of.figures.began if last is None else last)
+        yield max(0.0, seconds), {**of.own, names.SOURCE: of.bounds.sources.of(source)}
 
 
 def slots(of: Source) -> Values:
