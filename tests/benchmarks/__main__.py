@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "put": in_process.put,
     "whole": in_process.whole,
     "batch": in_process.batch,
+    "telemetry": in_process.telemetry,
     "worker": in_process.worker,
     "polls": polling.polls,
     "postgres": with_postgres.beside,

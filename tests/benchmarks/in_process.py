@@ -44,6 +44,27 @@ def whole(session: Session) -> Found:
     return found
 
 
+OFF = "off"
+TELEMETRY = {"installed": 1.01, "metrics": 1.1, "0.1": 1.1, "1": 1.1}
+"""What is configured, as `apps.collecting` has it, and what that may cost, of none."""
+
+
+def telemetry(session: Session) -> Found:
+    """Received, kept and handled in one process with telemetry: none, installed only, metrics, and spans."""
+    found = Found("Received, kept and handled, in process, with telemetry", f"{OFF}, one caller")
+    jobs: dict[str, Job] = {}
+    many = {"one caller": (str(session.some(1_000)), "1"), "64 callers": (str(session.some(7_000)), "64")}
+    for callers, (number, together) in many.items():
+        for mode in (OFF, *TELEMETRY):
+            jobs[f"{mode}, {callers}"] = _job(session, THIS, "whole", number, together, mode)
+    run_in_turns(session, found, jobs, rounds=5)
+    for callers in many:
+        for mode, most in TELEMETRY.items():
+            of, to = (Cell(f"{each}, {callers}", CPU) for each in (mode, OFF))
+            found.targets.append(Target(f"CPU with {mode}, {callers}, of none", of, to, "at most", most))
+    return found
+
+
 def batch(session: Session) -> Found:
     """Batches of 100 events, received, kept and handled in one process, beside single deliveries."""
     found = Found("Batches of 100 events, kept and handled, in process")

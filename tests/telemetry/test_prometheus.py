@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -310,9 +310,10 @@ def asked(client: httpx.Client, path: str, **given: str) -> Any:
     """Return what Prometheus answers; wait for it to be up."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        try:
+        answer = None
+        with suppress(httpx.ConnectError):
             answer = client.get(path, params=given)
-        except httpx.ConnectError:
+        if answer is None or answer.status_code == 503:
             assert time.monotonic() < deadline
             time.sleep(0.05)
             continue

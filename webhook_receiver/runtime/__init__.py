@@ -372,11 +372,8 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
-        seconds = perf_counter() - began
-        if self.telemetry is not None:
-            self.telemetry.put(seconds)
         numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
-        bucket = bucket_of(seconds)
+        bucket = bucket_of(perf_counter() - began)
         numbers[bucket] += 1
         if isinstance(stored, Stored) and stored.known:
             self.counters.duplicates[bucket] += len(stored.known)

@@ -4,9 +4,9 @@ Whoever wants them sets a provider of OpenTelemetry's SDK before the receiver st
 Otherwise nothing is imported, and nothing is measured.
 
 What is measured without it, too, is read when somebody collects: the counters of the runtime and its worker, and what
-the inbox has, as `figures.py` says. Only times are recorded as they are taken. `instruments.py` has all metrics,
-`tracing.py` all spans. No name that a stranger or a sender chooses is an attribute of a metric; those of code are
-bounded.
+the inbox has, as `figures.py` says. That costs a delivery nothing. Recorded as they are taken are only the durations of
+handlers, and spans. `instruments.py` has all metrics, `tracing.py` all spans. No name that a stranger or a sender
+chooses is an attribute of a metric; those of code are bounded.
 
 Names are those of the semantic conventions for messaging, version 1.44.0, where there are some
 (opentelemetry.io/docs/specs/semconv/messaging). All others begin with `webhook_receiver.`
@@ -48,10 +48,6 @@ class Telemetry(Protocol):
 
     def reject(self, error: WebhookError) -> None:
         """Note a request that was rejected before it was taken."""
-        ...
-
-    def put(self, seconds: float) -> None:
-        """Note how long a put took."""
         ...
 
     async def look(self) -> None:

@@ -8,7 +8,9 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import attach, detach
 from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import set_span_in_context
 
 from ..delivery import Attempt, Headers
 from ..errors import DISTRIBUTION, InboxError, NotAnEvent, WebhookError
@@ -18,8 +20,8 @@ from . import names
 from .figures import Figures
 from .instruments import Instruments
 from .observed import Observed
-from .readings import Source
-from .tracing import Current, Tracing, tell_error, tell_receipt, text_of
+from .readings import Bounds, Source
+from .tracing import Tracing, tell_error, tell_receipt, text_of
 
 _instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 """One for each provider: several receivers share the metrics of a process."""
@@ -64,8 +66,8 @@ class OpenTelemetry:
         self._tracing = tracing
         self._instruments = instruments
         self._figures = Figures(observed)
+        self._source = Source(observed, self._figures, Bounds() if instruments is None else instruments.bounds)
         if instruments is not None:
-            self._source = Source(observed, self._figures, instruments.bounds)
             instruments.add(self._source)
 
     async def look(self) -> None:
@@ -77,15 +79,14 @@ class OpenTelemetry:
         self, headers: Headers, signed_at: float | None, now: float, take: Callable[[str | None], Awaitable[Receipt]]
     ) -> Receipt:
         """See `Telemetry`."""
-        receiver = self._observed.name
-        if self._instruments is not None and signed_at is not None:
-            self._instruments.age(receiver, now - signed_at)
+        if signed_at is not None:
+            self._source.count_age(now - signed_at)
         if self._tracing is None:
             return await take(None)
-        span = self._tracing.receipt(receiver, headers, now)
+        span = self._tracing.receipt(self._observed.name, headers, now)
+        token = attach(set_span_in_context(span))
         try:
-            with Current(span):
-                receipt = await take(text_of(span))
+            receipt = await take(text_of(span))
         except BaseException as error:
             tell_error(span, error)
             raise
@@ -93,6 +94,7 @@ class OpenTelemetry:
             tell_receipt(span, receipt)
             return receipt
         finally:
+            detach(token)
             span.end()
 
     def reject(self, error: WebhookError) -> None:
@@ -100,32 +102,22 @@ class OpenTelemetry:
         if self._tracing is not None and not isinstance(error, InboxError | NotAnEvent):  # which have a span already
             self._tracing.rejection(self._observed.name, error)
 
-    def put(self, seconds: float) -> None:
-        """See `Telemetry`."""
-        if self._instruments is not None:
-            self._instruments.put(self._observed.name, seconds)
-
     async def _around_attempt(self, attempt: Attempt, call_next: CallNext) -> None:
-        if self._tracing is None:
-            await self._timed(attempt, call_next)
-            return
-        span = self._tracing.attempt(self._observed.name, attempt, is_stored=self._observed.keeps)
-        try:
-            with Current(span):
-                await self._timed(attempt, call_next)
-        except BaseException as error:
-            tell_error(span, error)
-            raise
-        finally:
-            span.end()
-
-    async def _timed(self, attempt: Attempt, call_next: CallNext) -> None:
-        began, failed = perf_counter(), None
+        observed, tracing, instruments = self._observed, self._tracing, self._instruments
+        span = None if tracing is None else tracing.attempt(observed.name, attempt, is_stored=observed.keeps)
+        token = None if span is None else attach(set_span_in_context(span))
+        failed, began = None, perf_counter()
         try:
             await call_next()
         except BaseException as error:
             failed = type(error).__qualname__
+            if span is not None:
+                tell_error(span, error)
             raise
         finally:
-            if self._instruments is not None:
-                self._instruments.attempt(self._observed.name, attempt.handler, failed, perf_counter() - began)
+            seconds = perf_counter() - began
+            if span is not None and token is not None:
+                detach(token)
+                span.end()
+            if instruments is not None:
+                instruments.attempt(observed.name, attempt.handler, failed, seconds)

@@ -6,10 +6,13 @@ an exporter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-from ..inbox.records import Stats
+from ..inbox.counters import UNTIMED
+from ..inbox.records import LATENCY_BUCKETS, Stats
 from . import names
 from .figures import Figures, Look
 from .names import Bounded
@@ -17,6 +20,10 @@ from .observed import Observed
 
 Attributes = Mapping[str, str | int]
 Values = Iterator[tuple[float, Attributes]]
+
+
+AGES = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
+"""The largest age in each bucket but the last one, in seconds."""
 
 
 class Bounds:
@@ -39,6 +46,16 @@ class Source:
         self.observed = observed
         self.figures = figures
         self.bounds = bounds
+        self._ages = [0] * (len(AGES) + 1)
+
+    def count_age(self, seconds: float) -> None:
+        """Count the age of a delivery at its receipt; one that is signed ahead of our clock has none."""
+        self._ages[bisect_left(AGES, seconds)] += 1
+
+    @property
+    def ages(self) -> Sequence[int]:
+        """The numbers of deliveries by their age, in the buckets of `AGES`."""
+        return self._ages
 
     @property
     def own(self) -> dict[str, str | int]:
@@ -94,6 +111,23 @@ def puts(of: Source) -> Values:
     counters = of.observed.counters
     for result, numbers in (("stored", counters.stored), ("duplicate", counters.duplicates)):
         yield sum(numbers), {**of.own, names.RESULT: result}
+
+
+def put_durations(of: Source) -> Values:
+    """Yield the puts that took no longer than each bound."""
+    counters = of.observed.counters
+    numbers = [one + other for one, other in zip(counters.stored, counters.duplicates, strict=True)]
+    yield from _buckets(of, LATENCY_BUCKETS, numbers[:UNTIMED])
+
+
+def ages(of: Source) -> Values:
+    """Yield the verified requests whose signature was no older than each bound."""
+    yield from _buckets(of, AGES, of.ages)
+
+
+def _buckets(of: Source, bounds: Sequence[float], numbers: Sequence[int]) -> Values:
+    for bound, number in zip([*map(str, bounds), "+Inf"], accumulate(numbers), strict=True):
+        yield number, {**of.own, "le": bound}
 
 
 def attempts(of: Source) -> Values:

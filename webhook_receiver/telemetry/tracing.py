@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
@@ -107,21 +107,6 @@ class Tracing:
             },
             () if origin is None else (Link(origin),),
         )
-
-
-class Current:
-    """Makes a span the current one, so that those that are made meanwhile are its children."""
-
-    __slots__ = ("_span", "_token")
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-
-    def __enter__(self) -> None:
-        self._token = attach(set_span_in_context(self._span))
-
-    def __exit__(self, *exc_info: object) -> None:
-        detach(self._token)
 
 
 def text_of(span: Span) -> str | None:

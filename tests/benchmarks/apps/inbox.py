@@ -95,8 +95,12 @@ async def single(file: str, number: str) -> Figures:
     return {**watch.cpu(len(made)), "puts/s": len(made) / watch.seconds}
 
 
-async def whole(url: str, number: str, callers: str) -> Figures:
-    """Receive and handle, all in this process, with so many callers."""
+async def whole(url: str, number: str, callers: str, telemetry: str = "") -> Figures:
+    """Receive and handle, all in this process, with so many callers, and with telemetry as `configure` has it."""
+    if telemetry:  # an older build has none
+        from .collecting import configure
+
+        configure(telemetry)
     many = int(number)
     hooks = receiver(inbox=url)
     async with hooks:
