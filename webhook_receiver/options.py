@@ -204,13 +204,3 @@ class WorkerOptions:
                 raise ConfigurationError(f"a worker's {name} is above 0 seconds, not {value!r}")
         if not is_number(self.stop) or not 0 <= self.stop < float("inf"):
             raise ConfigurationError(f"a worker's stop is 0 seconds or more, not {self.stop!r}")
-
-
-def check_callable(argument: str, given: object, what: str) -> None:
-    """Reject an argument that is given and is no function.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if given is not None and not callable(given):
-        raise ConfigurationError(f"{argument}=... is {what}, not {given!r}")

@@ -45,7 +45,7 @@ from .runtime.health import health_route
 from .runtime.intake import Intake
 from .runtime.links import E, fresh
 from .runtime.parser import Parser
-from .runtime.poller import Poller
+from .runtime.poller import Poller, poller_of
 from .runtime.whole_orders import WholeOrders, check_whole_orders
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, OrdersSource, ProgressCallback, moment, span
@@ -475,17 +475,8 @@ class WebhookReceiver(Router):
             ConfigurationError: the receiver has no inbox, or runs already; it polls a source of this name already; its
                 sender names events in a header, which no document has; or an argument cannot work.
         """
-        runtime = self._runtime
-        _ = runtime.inbox
-        poller = Poller(runtime, source, span(interval, "interval"), self._bodies.max_body)
-        if poller.name in runtime.sources:
-            raise ConfigurationError(f"{self.name} polls a source {poller.name} already: give this one another name")
-        if not self._names.are_in_body and self.sender.orders is None:
-            raise ConfigurationError(
-                f"the sender {self.sender.name} names its events in a header or the URL, which a source does not return"
-            )
-        runtime.tasks.add(poller.run)
-        runtime.sources.append(poller.name)
+        max_body, in_body = self._bodies.max_body, self._names.are_in_body
+        poller = poller_of(self._runtime, source, span(interval, "interval"), max_body, names_are_in_body=in_body)
         self._pollers.append(poller)
 
     @property

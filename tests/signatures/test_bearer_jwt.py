@@ -42,7 +42,14 @@ from .keys import ED25519, P256, P384, RSA, pem, public_pem
 KEY = "a secret of thirty-two bytes, or more"
 BODY = b'{"event": "parcel.lost"}'
 DIGEST = hashlib.sha256(BODY).digest()
-GOOD = {"iss": "acme", "aud": "https://a/", "iat": int(NOW), "exp": int(NOW) + 60, "jti": "7", "hash": DIGEST.hex()}
+GOOD: dict[str, Any] = {
+    "iss": "acme",
+    "aud": "https://a/",
+    "iat": int(NOW),
+    "exp": int(NOW) + 60,
+    "jti": "7",
+    "hash": DIGEST.hex(),
+}
 
 
 def scheme(keys: Any = KEY, algorithm: Any = "HS256", **options: Any) -> BearerJWT:

@@ -27,9 +27,9 @@ from ..inbox.sqlite.schema import older_version
 from ..logs import warn_if_disabled
 from ..receiver import WebhookReceiver
 from ..redaction import summary
-from ..runtime import check_without_inbox
 from ..runtime.findings import Finding, no_handlers, of_handlers, of_proof, of_size
 from ..signatures.forwarded import warn_of_proxy_headers
+from ..worker.inline import check_without_inbox
 from .app_loader import NotLoaded, inbox_of, load_app, module_of, target_of
 from .hosting import hosts_in, of_host
 from .mounted import all_in

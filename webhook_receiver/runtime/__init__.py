@@ -50,13 +50,10 @@ __all__ = ["BackgroundTasks", "Health", "Runtime"]
 
 logger = logging.getLogger("webhook_receiver")
 
-
 _WITHOUT_LOOP = (
     "so handlers of stored deliveries are cut off, and retried only when another request comes. Only store them here, "
     "WebhookReceiver(..., work=False), and handle them by `webhook-receiver worker` on the same inbox"
 )
-
-
 _COUNTS_TIMEOUT = 1.0  # seconds that the counts of the last minute may hold up a stop
 
 

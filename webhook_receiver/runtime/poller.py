@@ -466,3 +466,30 @@ def reason_of(error: Exception) -> str:
         return str(error)
     known = api_error(error, 0)
     return place_of(error) if known is None else str(known)
+
+
+def poller_of(runtime: Runtime, source: Source, interval: float, max_body: int, *, names_are_in_body: bool) -> Poller:
+    """Return the poller of a source, which runs while the receiver does. See `WebhookReceiver.poll_every`.
+
+    Args:
+        runtime: the runtime of the receiver.
+        source: the source.
+        interval: the time between two polls, in seconds.
+        max_body: the largest size of a document, in bytes.
+        names_are_in_body: whether the sender's documents have the names of their events.
+
+    Raises:
+        ConfigurationError: there is no inbox, another source has the name, or documents have no names of events.
+    """
+    _ = runtime.inbox
+    poller = Poller(runtime, source, interval, max_body)
+    if poller.name in runtime.sources:
+        raise ConfigurationError(f"{runtime.name} polls a source {poller.name} already: give this one another name")
+    sender = runtime.sender
+    if not names_are_in_body and sender.orders is None:
+        raise ConfigurationError(
+            f"the sender {sender.name} names its events in a header or the URL, which a source does not return"
+        )
+    runtime.tasks.add(poller.run)
+    runtime.sources.append(poller.name)
+    return poller

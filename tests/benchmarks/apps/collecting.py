@@ -12,7 +12,8 @@ OFF, INSTALLED = "off", "installed"
 def configure(mode: str) -> None:
     """Configure this process: "off", "installed", "metrics", or the share of receipts that are sampled, such as "1"."""
     if mode == OFF:
-        sys.modules["opentelemetry"] = None  # type: ignore[assignment] - as where the extra is not installed
+        # As where the extra is not installed.
+        sys.modules["opentelemetry"] = None  # type: ignore[assignment]
         return
     from opentelemetry import metrics, trace
 
