@@ -63,8 +63,9 @@ def groups_of(connection: PostgresConnection, some: Iterable[Deaths]) -> list[De
         f"LEFT JOIN {_HANDLERS} ON h.key = n.handler LEFT JOIN {_OWN} ORDER BY n.place",
         columns(newest, 2),
     ).fetchall()
-    return [  # of which one may have been purged meanwhile
-        DeadGroup(unescaped(receiver), handler, unescaped(error), number, unescaped(id), received, unescaped(example))
-        for place, id, received, example in found
-        for (receiver, handler, error), number, _ in [groups[place - 1]]
-    ]
+    of_groups: list[DeadGroup] = []
+    for place, id, received, example in found:  # of which one may have been purged meanwhile
+        (receiver, handler, error), number, _ = groups[int(place) - 1]
+        of = unescaped(receiver), handler, unescaped(error), number
+        of_groups.append(DeadGroup(*of, unescaped(id), received, unescaped(example)))
+    return of_groups
