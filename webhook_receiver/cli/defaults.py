@@ -15,7 +15,7 @@ import typer
 from ..errors import ConfigurationError
 
 PREFIX = "WEBHOOK_RECEIVER_"
-_TABLE = b"webhook-receiver"
+_TABLE = b"[tool.webhook-receiver]"
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "serve": (
