@@ -226,7 +226,7 @@ def test_a_worker_has_a_port_too_and_the_environment_may_name_it(tmp_path: Path)
         (
             [],
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "OTLP by grpc needs  pip install opentelemetry-exporter-otlp-proto-grpc",
+            "OTLP by grpc needs the package opentelemetry-exporter-otlp-proto-grpc",
         ),
         (
             [],

@@ -145,8 +145,7 @@ def _loaded(signal: str, name: str) -> Callable[[], Any]:
         raise ConfigurationError(needs("OTLP", "OpenTelemetry's exporter", "otlp"))
     if name == "otlp_proto_grpc" and name not in found:
         raise ConfigurationError(
-            "OTLP by grpc needs  pip install opentelemetry-exporter-otlp-proto-grpc  or "
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+            "OTLP by grpc needs the package opentelemetry-exporter-otlp-proto-grpc; http/protobuf needs none"
         )
     if name not in found:
         raise ConfigurationError(
