@@ -136,11 +136,13 @@ async def test_hostile_words_in_an_address_are_inert(trick: str, browser: Browse
 async def test_the_words_of_a_form_that_come_back_are_inert(browser: Browser) -> None:
     id = "00000003" + "0" * 24
     page = await browser.get(f"/deliveries/{id}/edit")
+    assert "characters that nobody sees" not in page.text
     for text in (MARKUP, "</textarea><script>alert(1)</script>", "\u202e{"):
         again = await browser.post(f"/deliveries/{id}/edit", page.form | {"body": text})
         assert again.status == 422
         assert "<script>alert" not in again.html
         assert again.html.count("</textarea>") == 1
+    assert "characters that nobody sees" in again.text
 
 
 async def test_a_name_in_the_body_of_json_is_no_way_out(browser: Browser) -> None:

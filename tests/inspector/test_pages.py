@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
 from tests.helpers import NOW, SECRET, free_port
 from tests.inspector.stage import COUNTS, Browser, Page, looked_at, receivers, some, sqlite
@@ -15,6 +16,7 @@ from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.records import AuditRecord, PollOutcome
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.pages import PAGES
+from webhook_receiver.inspector.site import SitePage, View
 
 IN_NAVIGATION = [each.path for each in PAGES if each.title]
 DEAD = "00000003" + "0" * 24
@@ -205,6 +207,27 @@ async def test_several_inboxes_have_their_pages_each(tmp_path: Path) -> None:
         await browser.client.aclose()
         await first.close()
         await second.close()
+
+
+async def test_more_pages_stand_behind_the_others_in_the_navigation(tmp_path: Path) -> None:
+    inbox = sqlite(tmp_path)
+
+    async def show(view: View) -> Response:
+        return await view.page("finished.html", action="purge", count=7, one="")
+
+    async def change(view: View) -> Response:
+        return view.redirect("/more", said=view.sent("said"))
+
+    pages = [SitePage("/more", show, "More"), SitePage("/more", change, posts=True)]
+    browser = Browser(Inspector.on_loopback(inbox, writable=True, pages=pages))
+    page = await browser.get("/more")
+    assert "7 deliveries removed" in page.text
+    assert page.html.index(">Audit") < page.html.index(">More")
+    done = await browser.post("/more", {"token": browser.token, "said": "yes"})
+    assert done.response.url.query == b"said=yes"
+    assert (await browser.post("/more", {"token": "another"})).status == 403
+    await browser.client.aclose()
+    await inbox.close()
 
 
 async def test_what_is_not_there_is_a_page_that_says_so(browser: Browser) -> None:

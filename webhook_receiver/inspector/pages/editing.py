@@ -15,6 +15,7 @@ from ..bodies import editable
 from ..secrecy import is_masked, masked_body
 from ..site import Problem, View
 from ..summaries import SHORT
+from ..wording import visible
 from .delivery import stored_of
 
 MOST = 1024 * 1024
@@ -86,5 +87,6 @@ async def _form(
         text=text,
         wrong=wrong,
         is_masked=is_masked,
+        hides=visible(text, lines=True) != text.replace("\r\n", "\n"),
         rows=min(28, max(8, text.count("\n") + 2)),
     )
