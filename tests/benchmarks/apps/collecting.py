@@ -11,9 +11,9 @@ OFF, INSTALLED = "off", "installed"
 
 def configure(mode: str) -> None:
     """Configure this process: "off", "installed", "metrics", or the share of receipts that are sampled, such as "1"."""
+    absent: Any = None
     if mode == OFF:
-        # As where the extra is not installed.
-        sys.modules["opentelemetry"] = None  # type: ignore[assignment]
+        sys.modules.update({"opentelemetry": absent})  # as where the extra is not installed
         return
     from opentelemetry import metrics, trace
 
