@@ -118,6 +118,18 @@ class Settings(BaseSettings):
     """The address at which `worker` answers for its health."""
     health_port: Port | None = None
     """The port at which `worker` answers for its health; else it does not."""
+    inspector: str | None = None
+    """The path at which `serve` mounts the inspector."""
+    inspector_passwords: Path | None = None
+    """The file of the inspector's users."""
+    inspector_writable: bool = False
+    """Whether the inspector of `serve` replays, purges, pauses and edits."""
+    metrics_port: Port | None = None
+    """The port at which `serve` and `worker` give metrics to Prometheus; else they do not."""
+    metrics_host: str = "127.0.0.1"
+    """The address of the metrics port."""
+    log_format: Literal["text", "json"] = "text"
+    """The format of the log lines of `serve` and `worker`."""
     ignore: Annotated[list[str], NoDecode, BeforeValidator(_as_list)] = Field(default_factory=list[str])
     """The checks that `check` leaves out, in the environment with commas between them."""
 

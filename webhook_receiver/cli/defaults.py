@@ -21,8 +21,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "serve": (
         *("host", "port", "path", "uds", "workers", "http", "max_connections", "root_path"),
         *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password"),
+        *("inspector", "inspector_passwords", "inspector_writable", "metrics_port", "metrics_host", "log_format"),
     ),
-    "worker": ("concurrency", "health_host", "health_port"),
+    "worker": ("concurrency", "health_host", "health_port", "metrics_port", "metrics_host", "log_format"),
     "check": ("ignore",),
 }
 """The options of each command that are settings, by the names of both."""
