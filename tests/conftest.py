@@ -15,7 +15,7 @@ from hypothesis import settings
 from tests.orders import Client, Simulator, client_at, sending
 from tests.postgres import database, migrated, some_server
 
-settings.register_profile("here", deadline=None, max_examples=100)
+settings.register_profile("here", deadline=None, max_examples=30)
 settings.register_profile("long", deadline=None, max_examples=400)
 settings.load_profile("here")
 
