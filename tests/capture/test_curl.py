@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from hypothesis import given
@@ -102,9 +103,9 @@ COMMANDS = [
 
 
 @pytest.fixture
-def capturing(tmp_path: Path) -> Generator[tuple[str, list[Captured]]]:
+def capturing(tmp_path: Path) -> Generator[tuple[str, Queue[Captured]]]:
     """A server that keeps what is sent to it."""
-    up, captured, port = threading.Event(), list[Captured](), [0]
+    up, captured, port = threading.Event(), Queue[Captured](), [0]
     loop = asyncio.new_event_loop()
 
     def ready(taken: int) -> None:
@@ -113,7 +114,7 @@ def capturing(tmp_path: Path) -> Generator[tuple[str, list[Captured]]]:
 
     directory = tmp_path / "captured"
     directory.mkdir()
-    task = loop.create_task(serve("127.0.0.1", 0, directory, status=200, ready=ready, report=captured.append))
+    task = loop.create_task(serve("127.0.0.1", 0, directory, status=200, ready=ready, report=captured.put))
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):
@@ -130,14 +131,14 @@ def capturing(tmp_path: Path) -> Generator[tuple[str, list[Captured]]]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed: it is the measure here")
-def test_curl_itself_sends_what_is_read(capturing: tuple[str, list[Captured]], tmp_path: Path) -> None:
+def test_curl_itself_sends_what_is_read(capturing: tuple[str, Queue[Captured]], tmp_path: Path) -> None:
     url, captured = capturing
     tmp_path.joinpath("lines").write_bytes(b'{\r\n "a": 1\n}\n')
     tmp_path.joinpath("headers").write_text("X-One: 1\nX-Two: 2\n", encoding="utf-8")
     for options in COMMANDS:
         command = f"curl -s --noproxy '*' {url} {options}"
         subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=30)
-        file = captured[-1].file
+        file = captured.get(timeout=30).file
         assert file is not None
         sent = from_http(file.read_bytes())
         read = from_curl(command.replace("--noproxy '*' ", ""), tmp_path)

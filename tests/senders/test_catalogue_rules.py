@@ -142,6 +142,7 @@ RULES: dict[str, Rule] = {
         lambda digest: urlsafe_b64encode(digest).decode(),
         iss="Upstash",
         sub=URL,
+        nbf=int(NOW),
         exp=int(NOW) + 300,
     ),
     "replicate": standard("webhook"),
@@ -207,7 +208,7 @@ def test_the_token_of_monday_is_for_the_url_and_that_of_qstash_too() -> None:
         scheme = presets()[name].make(SECRET)
         header = "authorization" if name == "monday" else "upstash-signature"
         for url in (URL, URL + "/"):
-            given = {"iss": "Upstash"} | {claim: url}
+            given = {"iss": "Upstash", "nbf": int(NOW), "exp": int(NOW) + 300} | {claim: url}
             rule = token(header, "", "body", lambda digest: urlsafe_b64encode(digest).decode(), **given)
             if url == URL:
                 assert scheme.verify(head_of(rule(BODY)), NOW)(BODY).by == 0

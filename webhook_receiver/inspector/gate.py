@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ..errors import ConfigurationError
+from ..signatures.secrets import is_same
 
 Auth = Callable[[Request], Any] | AuthenticationBackend | Middleware
 """What tells the user of a request: see `Inspector`."""
@@ -137,4 +137,4 @@ def token_of(request: Request) -> tuple[str, bool]:
 def has_token(request: Request, given: str) -> bool:
     """Return whether a form has the token of the request's cookie."""
     expected, is_new = token_of(request)
-    return not is_new and hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
+    return not is_new and is_same(expected.encode(), given.encode("utf-8", "surrogatepass"))

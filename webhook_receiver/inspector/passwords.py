@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ..errors import ConfigurationError
+from ..signatures.secrets import is_same
 from .loopback import is_loopback_peer
 
 logger = logging.getLogger("webhook_receiver")
@@ -66,7 +67,7 @@ class _Hash(NamedTuple):
 
     def is_of(self, password: str) -> bool:
         found = _scrypt(password, self.cost, self.block, self.parallel, self.salt)
-        return hmac.compare_digest(found, self.digest)
+        return is_same(self.digest, found)
 
     def __str__(self) -> str:
         salt, digest = (b64encode(each).decode() for each in (self.salt, self.digest))
