@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from ...errors import ApiError
 from .access import KeyAccess
@@ -61,8 +61,8 @@ async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
 
 
 def _links(item: Item) -> list[Any]:
-    found: object = item.whole.get("links")
-    return cast("list[Any]", found) if isinstance(found, list) else []
+    found: list[Any] = item.whole.get("links") or []
+    return found if isinstance(found, list) else []
 
 
 def _item(whole: object) -> Item:
