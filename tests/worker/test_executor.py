@@ -841,6 +841,22 @@ async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(
     assert ran == ["paused"] * 5
 
 
+async def test_what_was_resumed_elsewhere_is_run_at_once_and_not_claimed_again_and_again() -> None:
+    inbox, ran = Faulty(), list[str]()
+    hooks = durable(inbox, poll=1000.0)  # seconds until it would be read again who is paused
+    hooks.on(Event, name="paused")(failing(ran, "paused"))
+    async with hooks:
+        await hooks.pause("paused")
+        id = await deliver(hooks)
+        await kept_until(hooks, id, lambda record: record.paused_by == "paused" and not record.leased)
+        settles = inbox.calls["settle"]
+        await hooks.inbox.resume("paused")  # as another process does
+        hooks.runtime._worker.wake()  # type: ignore[union-attr]
+        await settled(hooks, id)
+    assert ran == ["paused"]
+    assert inbox.calls["settle"] <= settles + 2
+
+
 async def test_what_is_held_is_not_looked_at_again_until_it_is_resumed() -> None:
     inbox = Faulty()
     hooks = durable(inbox)

@@ -441,6 +441,9 @@ class Worker:
             settlement, in_flight.next = settlement._replace(claim=newer), None
             settled = await self._try_to_settle(settlement)
         if settled:
+            if settlement.paused_by is not None:  # by another process it may be resumed, and due again at once
+                with suppress(Exception):
+                    await self._refresh_paused()
             left = settlement.due is not None or settlement.paused_by is not None
             left = left or self._direct_inbox is None  # which tells of the next one of an ordering key by `watch`
             in_flight.leaves_nothing = not left
