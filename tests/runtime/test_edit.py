@@ -89,7 +89,9 @@ async def test_an_edit_of_an_edit_points_to_the_one_that_was_edited() -> None:
     hooks, ran = noting()
     async with hooks:
         first = await deliver(hooks)
+        await settled(hooks, first)
         second = await edit(hooks.runtime, first, about("o-2"))
+        await settled(hooks, second)
         third = await edit(hooks.runtime, second, about("o-3"))
         await settled(hooks, third)
     assert [each.delivery.edited_of for each in ran] == [None, first, second]
