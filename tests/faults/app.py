@@ -26,6 +26,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+import tests.faults.clock  # noqa: F401 - before anything takes the time
 from tests.faults.harness import name_of_old
 from tests.helpers import SECRET
 from tests.orders import Client
@@ -58,14 +59,6 @@ poller.SHORTEST_BACKOFF = poller.LONGEST_BACKOFF = OPTIONS["interval"]
 if OPTIONS["max_file"] is not None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (OPTIONS["max_file"], most))
-
-
-def now() -> float:
-    """Return the time, moved by the seconds in the file `shift` if there is one."""
-    try:
-        return time.time() + float(FOLDER.joinpath("shift").read_text(encoding="utf-8") or 0)
-    except FileNotFoundError:
-        return time.time()
 
 
 class Inbox(SQLiteInbox):
@@ -120,7 +113,6 @@ hooks = WebhookReceiver(
     worker=WorkerOptions(
         backoff=Backoff(**OPTIONS["backoff"]), breaker=Breaker(failures=1_000_000), **OPTIONS["worker"]
     ),
-    clock=now,
 )
 
 if OPTIONS["api"] is not None:

@@ -1,7 +1,7 @@
-"""A receiver in a process whose system's clock steps: `python -m tests.faults.stepped FOLDER INBOX COUNT`.
+"""A receiver in a process whose system's clock steps: `python -m tests.faults.stepped INBOX COUNT`.
 
 It handles what is in the inbox until its input ends, and before that it keeps COUNT deliveries that take a while, and
-one that is tried again. The file `shift` says by how many seconds the clock is off; `ran` is what the handlers did.
+one that is tried again. What the handlers did is in the file `ran` of FAULTS_FOLDER.
 """
 
 from __future__ import annotations
@@ -12,19 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-FOLDER, INBOX, COUNT = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-SYSTEM = time.time
-
-
-def stepped() -> float:
-    """Return the time as a system says whose clock was set."""
-    return SYSTEM() + float(FOLDER.joinpath("shift").read_text(encoding="ascii"))
-
-
-time.time = stepped  # before anybody asks for it
-
-from tests.working import about  # noqa: E402
-from webhook_receiver import (  # noqa: E402
+import tests.faults.clock  # noqa: F401 - before anything takes the time
+from tests.working import about
+from webhook_receiver import (
     Attempt,
     OrderFailedPermanently,
     OrderFulfilled,
@@ -32,7 +22,9 @@ from webhook_receiver import (  # noqa: E402
     Unsigned,
     WebhookReceiver,
 )
-from webhook_receiver.options import WorkerOptions  # noqa: E402
+from webhook_receiver.options import WorkerOptions
+
+FOLDER, INBOX, COUNT = Path(os.environ["FAULTS_FOLDER"]), sys.argv[1], int(sys.argv[2])
 
 hooks = WebhookReceiver(
     inbox=INBOX, scheme=Unsigned(), name="stepped", worker=WorkerOptions(lease=1.0, poll=0.1, concurrency=4, stop=0)

@@ -42,9 +42,9 @@ def step(folder: Path, seconds: float) -> None:
 @contextmanager
 def process(folder: Path, inbox: str, count: int = 0) -> Generator[subprocess.Popen[bytes]]:
     started = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.stepped", str(folder), inbox, str(count)],
+        [sys.executable, "-m", "tests.faults.stepped", inbox, str(count)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FAULTS_FOLDER": str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
