@@ -59,7 +59,8 @@ async def test_a_page_that_knows_how_it_stands_hears_nothing_until_that_changes(
         known = await anext(versions)
         async with aclosing(there.changes(known)) as again:
             waiting = asyncio.ensure_future(anext(again))
-            await asyncio.sleep(0.05)
+            looks = watched.looks
+            await until(lambda: watched.looks > looks + 3)
             assert not waiting.done()
             await watched.load([stored(1)], 0)
             assert await waiting != known
@@ -72,11 +73,10 @@ async def test_all_pages_share_one_look_and_nobody_looks_for_none(watched: Count
         assert await anext(one) == await anext(two) == there.version
         looks = watched.looks
         await until(lambda: watched.looks > looks + 3)
-        assert there._task is not None
+        watch = there._task
+        assert watch is not None
     assert there.version == ""
-    looks = watched.looks
-    await asyncio.sleep(0.05)
-    assert watched.looks == looks
+    await until(watch.done)
 
 
 async def test_a_busy_inbox_is_told_of_less_and_less_often(watched: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
