@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
@@ -144,12 +147,10 @@ def test_what_is_no_whole_request_is_written_and_told(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
-    import anyio
-
-    captured: list[Captured] = []
-    ports: list[int] = []
-    answers: list[bytes] = []
+@asynccontextmanager
+async def two_told(folder: Path, **options: Any) -> AsyncGenerator[tuple[int, list[Captured]]]:
+    """Capture until two requests were told of; yield the port, and what was told so far."""
+    ports, captured = list[int](), list[Captured]()
     listening, told = anyio.Event(), anyio.Event()
 
     def ready(port: int) -> None:
@@ -162,16 +163,18 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
             told.set()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(
-            lambda: serve(*("127.0.0.1", 0, tmp_path), status=200, ready=ready, report=tell, largest=1000, patience=0.2)
-        )
+        group.start_soon(partial(serve, "127.0.0.1", 0, folder, status=200, ready=ready, report=tell, **options))
         await listening.wait()
-        answers.append(await anyio.to_thread.run_sync(exchange, ports[0], raw(b"x" * 2000)))
-        answers.append(await anyio.to_thread.run_sync(exchange, ports[0], b"POST / HTTP/1.1\r\n"))
+        yield ports[0], captured
         with anyio.fail_after(30):
             await told.wait()
         group.cancel_scope.cancel()
-    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 413", b"HTTP/1.1 408"]
+
+
+async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
+    async with two_told(tmp_path, largest=1000, patience=0.2) as (port, captured):
+        for sent, answer in ((raw(b"x" * 2000), b"HTTP/1.1 413"), (b"POST / HTTP/1.1\r\n", b"HTTP/1.1 408")):
+            assert (await anyio.to_thread.run_sync(exchange, port, sent))[:12] == answer
     assert [each.complaint for each in captured] == [
         "it is larger than 1000 bytes, and not saved",
         "it is not complete after 0.2 s",
@@ -183,37 +186,19 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
 async def test_the_answer_waits_for_no_guess_and_no_guess_keeps_another_request_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import anyio
-
-    captured, ports, go = list[Captured](), list[int](), threading.Event()
-    listening, told = anyio.Event(), anyio.Event()
+    go = threading.Event()
 
     def slow(head: RequestHead, body: bytes) -> list[Candidate]:
         go.wait(30)
         return candidates(head, body)
 
     monkeypatch.setattr(server, "candidates", slow)
-
-    def ready(port: int) -> None:
-        ports.append(port)
-        listening.set()
-
-    def tell(each: Captured) -> None:
-        captured.append(each)
-        if len(captured) == 2:
-            told.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(lambda: serve(*("127.0.0.1", 0, tmp_path), status=200, ready=ready, report=tell))
-        await listening.wait()
+    async with two_told(tmp_path) as (port, captured):
         for _ in range(2):
             with anyio.fail_after(20):
-                assert (await anyio.to_thread.run_sync(exchange, ports[0], raw(BODY)))[:12] == b"HTTP/1.1 200"
+                assert (await anyio.to_thread.run_sync(exchange, port, raw(BODY)))[:12] == b"HTTP/1.1 200"
         assert captured == []
         go.set()
-        with anyio.fail_after(30):
-            await told.wait()
-        group.cancel_scope.cancel()
     assert [[preset.name for preset in each.senders] for each in captured] == [["up42"], ["up42"]]
 
 
