@@ -13,7 +13,7 @@ from tests.helpers import NOW, SECRET, free_port
 from tests.inspector.stage import COUNTS, Browser, Page, looked_at, receivers, some, sqlite
 from webhook_receiver import Inbox, MemoryInbox, SQLiteInbox
 from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.records import AuditRecord, PollOutcome
+from webhook_receiver.inbox.records import AuditRecord, Metric, PollOutcome
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.pages import PAGES
 from webhook_receiver.inspector.site import SitePage, View
@@ -158,6 +158,25 @@ async def test_the_senders_page_has_which_secret_verified_how_often_and_no_secre
         "from GitHub",
     ):
         assert said in page.text, page.text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (7, 1, "1 1 1 1 still used: its sender has not changed to the first one yet"),
+        (7, 0, "1 0 0 0 not used for a week: it can be removed"),
+        (0, 0, "1 0 0 0 not used for a week Rejected"),
+        (0, 3, "0 the first 0 0 0 the current one; the sender does not use it yet"),
+    ],
+)
+async def test_an_older_secret_can_be_removed_once_the_first_one_is_used_instead(
+    tmp_path: Path, first: int, second: int, said: str
+) -> None:
+    inbox = sqlite(tmp_path)
+    used = {Metric("up42", "secret 0"): first, Metric("up42", "secret 1"): second}
+    async with opened(inbox, 0) as browser:
+        await inbox.count({metric: count for metric, count in used.items() if count}, NOW)
+        assert said in (await browser.get("/senders")).text
 
 
 async def test_no_page_has_a_secret(browser: Browser) -> None:

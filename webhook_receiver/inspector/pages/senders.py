@@ -75,8 +75,8 @@ def _said(index: int, numbers: Sequence[int], week: dict[str, int]) -> str:
     if index == 0:
         others = sum(number for name, number in week.items() if name != "0")
         return "the current one" + ("" if numbers[-1] or not others else "; the sender does not use it yet")
-    return (
-        "still used: its sender has not changed to the first one yet"
-        if numbers[1]
-        else ("used within the last week" if numbers[-1] else "not used for a week: it can be removed")
-    )
+    if numbers[1]:
+        return "still used: its sender has not changed to the first one yet"
+    if numbers[-1]:
+        return "used within the last week"
+    return "not used for a week" + (": it can be removed" if week.get("0") else "")
