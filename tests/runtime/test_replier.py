@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.helpers import NOW, SECRET, Noted, noting, serving
-from tests.working import durable
+from tests.working import PATIENCE, durable
 from webhook_receiver import ConfigurationError, Event, HMACBody, Receipt, Response, Sender, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.responses import as_json, as_xml, plain
@@ -157,27 +157,48 @@ async def test_a_reply_that_is_late_is_left_out_and_logged(make: Any, caplog: py
     assert "never retrieved" not in caplog.text
 
 
-async def test_threads_that_hang_keep_no_delivery_waiting(caplog: pytest.LogCaptureFixture) -> None:
+async def test_replies_that_hang_keep_no_delivery_waiting_and_have_no_more_than_their_threads(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     over, running = threading.Event(), threading.Semaphore(0)
 
     def hang(event: Event) -> Response:
         running.release()
-        over.wait(30)
+        over.wait(PATIENCE)
         return plain("too late")
 
     hooks = durable("memory://", sender=sender(hang, 0.2), work=False)
     try:
         async with hooks:
-            bodies = [b'{"event": "command", "number": %d}' % number for number in range(20)]
-            receipts = await asyncio.gather(*(deliver(hooks, body) for body in bodies))
-            assert {each.response.status for each in receipts} == {202}
-            assert sum((await hooks.inbox.stats()).counts.values()) == 20
+            for begin in (0, 20):  # those of the first time hang still when the others come
+                bodies = [b'{"event": "command", "number": %d}' % (begin + number) for number in range(20)]
+                receipts = await asyncio.gather(*(deliver(hooks, body) for body in bodies))
+                assert {each.response.status for each in receipts} == {202}
+            assert sum((await hooks.inbox.stats()).counts.values()) == 40
+            for _ in range(16):
+                assert running.acquire(timeout=PATIENCE)
+            assert not running.acquire(blocking=False)
     finally:
         over.set()
-    started = 0
-    while running.acquire(blocking=False):
-        started += 1
-    assert started == 16
+
+
+async def test_a_reply_that_hung_gives_its_place_to_the_next_one() -> None:
+    over = threading.Event()
+
+    def hang(event: Event) -> Response:
+        over.wait(PATIENCE)
+        return plain("here")
+
+    hooks = durable("memory://", sender=sender(hang, 0.2), work=False)
+    async with hooks:
+        bodies = [b'{"event": "command", "number": %d}' % number for number in range(17)]
+        assert {each.response.body for each in await asyncio.gather(*(deliver(hooks, body) for body in bodies))} == {
+            b""
+        }
+        over.set()
+        async with asyncio.timeout(PATIENCE):
+            while (await deliver(hooks, bodies[0])).response.body != b"here":
+                pass
 
 
 async def test_a_duplicate_has_the_same_reply_and_is_not_stored_again() -> None:

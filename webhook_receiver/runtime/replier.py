@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from functools import partial
-
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
 
 from ..events import Event
 from ..logs import fields, log_failure
@@ -32,7 +31,7 @@ class Replier:
         self._reply = reply
         self._is_async = inspect.iscoroutinefunction(reply.make)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads: CapacityLimiter | None = None
+        self._places: asyncio.Semaphore | None = None
 
     async def response(self, event: Event, usual: Response, delivery_id: str) -> Response:
         """Return the response with the reply; the usual one if it fails, is late, or there is none.
@@ -64,9 +63,31 @@ class Replier:
 
     async def _make_in_thread(self, event: Event) -> object:
         loop = asyncio.get_running_loop()
-        if loop is not self._loop or self._threads is None:
-            self._loop, self._threads = loop, CapacityLimiter(_MAX_THREADS)
-        return await run_sync(partial(self._reply.make, event), abandon_on_cancel=True, limiter=self._threads)
+        if loop is not self._loop or self._places is None:
+            self._loop, self._places = loop, asyncio.Semaphore(_MAX_THREADS)
+        places, ended = self._places, loop.create_future()
+        await places.acquire()
+
+        def end(made: object, error: BaseException | None) -> None:
+            places.release()
+            if not ended.done():  # nobody waits any more
+                ended.set_result((made, error))
+
+        def make() -> None:
+            made, raised = None, None
+            try:
+                made = self._reply.make(event)
+            except BaseException as error:
+                raised = error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(end, made, raised)
+
+        # A thread that hangs keeps its place, which those of a pool lose with the call that gives up on them.
+        Thread(target=copy_context().run, args=(make,), name="webhook-receiver reply", daemon=True).start()
+        made, error = await ended
+        if error is not None:
+            raise error
+        return made
 
 
 def _checked(made: object) -> Response | None:

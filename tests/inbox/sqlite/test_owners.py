@@ -558,7 +558,7 @@ async def test_what_a_killed_process_had_in_hand_is_taken_at_once_and_is_no_cras
     inbox = await SQLiteInbox(path, min_free=0).open()
     claims = await claim(inbox)
     assert claims
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     crashes = 0
     total = 0
     while claims:
