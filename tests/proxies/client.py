@@ -1,0 +1,60 @@
+"""A client that sends requests as bytes, and tells how each was answered."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import closing, suppress
+from http.client import parse_headers
+from io import BufferedReader
+
+from .app import MARK
+from .matrix import Case, Request
+
+PATIENCE = 30.0  # seconds for an answer
+
+
+def answer(port: int, case: Case, tls: ssl.SSLContext | None = None) -> str:
+    """Send the requests of a case on one connection; return how they were answered.
+
+    An answer is a status, with "of its own" behind it where the app did not give it, or "none" where none came.
+    """
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a body would wait for the head's receipt
+        connection = plain if tls is None else tls.wrap_socket(plain, server_hostname="hooks.example.com")
+        with closing(connection), connection.makefile("rb") as file:
+            return ", ".join([_ask(connection, file, request) for request in case.requests])
+
+
+def _ask(connection: socket.socket, file: BufferedReader, request: Request) -> str:
+    with suppress(OSError):  # an answer may have come before all was sent, or none at all
+        connection.sendall(request.head)
+        if not request.waits or file.peek(1).startswith(b"HTTP/1.1 100"):
+            for part in request.parts:
+                connection.sendall(part)
+    try:
+        return _read(file, request.method)
+    except (OSError, ValueError):
+        return "none"
+
+
+def _read(file: BufferedReader, method: bytes) -> str:
+    """Read a response to its end, and those that only say that it goes on.
+
+    Raises:
+        ValueError: it is none.
+    """
+    _, status, *_ = file.readline().split(b" ", 2)
+    headers = parse_headers(file)
+    if status == b"100":
+        return _read(file, method)
+    if method == b"HEAD" or status in (b"204", b"304"):
+        pass
+    elif headers.get("transfer-encoding") == "chunked":
+        while size := int(file.readline(), 16):
+            file.read(size + 2)
+        parse_headers(file)
+    else:
+        length = headers.get("content-length")
+        file.read(None if length is None else int(length))
+    return str(int(status)) + ("" if MARK.decode() in headers else " of its own")

