@@ -29,7 +29,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
-LONG = ("tests/faults/", "tests/cli/", "tests/test_docs.py", "tests/test_examples.py", "tests/test_typing.py")
+LONG = (
+    "tests/faults/",
+    "tests/cli/",
+    "tests/proxies/",
+    "tests/test_docs.py",
+    "tests/test_examples.py",
+    "tests/test_typing.py",
+)
 """Where the tests are that take seconds, since they have processes of their own."""
 
 
