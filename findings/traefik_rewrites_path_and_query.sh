@@ -92,6 +92,7 @@ global: {{ checkNewVersion: false, sendAnonymousUsage: false }}
     finally:
         traefik.terminate()
         traefik.wait(20)
+    assert Path("log").read_bytes() == b"", "it is logged now"
     for sent, came in zip(TARGETS, seen[option], strict=True):
         print(f"{option}: {sent} arrives as {came}")
 assert seen == EXPECTED, "the behaviour has changed"
