@@ -135,7 +135,11 @@ OF_THE_APP = [f"{name}=={version(name)}" for name in ("anyio", "pydantic", "star
 
 @pytest.mark.vendor
 @pytest.mark.parametrize("server", commands())
-def test_a_server_answers_as_the_guide_tells(server: str, tmp_path: Path) -> None:
+def test_a_server_answers_as_the_guide_tells_and_nginx_before_it_adds_only_what_it_does_itself(
+    server: str, tmp_path: Path
+) -> None:
+    nginx = PROXIES_HERE[0]
+    program = on_this_machine(nginx)
     every = sorted({each for name in commands() for each in pins(name)})
     programs = Path(python_with("servers", [*every, *OF_THE_APP])).parent
     name, *options, app = commands()[server]
@@ -145,5 +149,10 @@ def test_a_server_answers_as_the_guide_tells(server: str, tmp_path: Path) -> Non
     def command(port: int) -> list[str | Path]:
         return [programs / name, *LISTENS[name].format(port).split(), *options, "tests.proxies.app:app"]
 
+    listed = differences(SERVERS).get(server, {})
     with running(command, tmp_path, environment=places) as port:
-        assert otherwise(port) == differences(SERVERS).get(server, {})
+        assert otherwise(port) == listed
+        (tmp_path / "nginx").mkdir()
+        with behind(nginx, program, f"127.0.0.1:{port}", tmp_path / "nginx") as (front, tls):
+            own = {case: "502 of its own" if given == "none" else given for case, given in listed.items()}
+            assert otherwise(front, tls) == own | told(nginx, program)
