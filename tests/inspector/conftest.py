@@ -10,7 +10,18 @@ import pytest
 from tests.helpers import NOW
 from tests.inspector.stage import COUNTS, Browser, looked_at, receivers, some, sqlite
 from webhook_receiver import SQLiteInbox, WebhookReceiver
-from webhook_receiver.inspector import Inspector
+from webhook_receiver.inspector import Inspector, actions
+from webhook_receiver.inspector.pages import acting, dead, deliveries, delivery
+
+
+@pytest.fixture(autouse=True)
+def time_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a page all the time that a look takes on a busy machine."""
+    for place, name in (
+        *((deliveries, "_LOOK"), (deliveries, "_COUNT"), (dead, "_LOOK"), (delivery, "_LOOK")),
+        *((acting, "_LOOK"), (actions, "_LOOK"), (actions, "COUNT")),
+    ):
+        monkeypatch.setattr(place, name, 30.0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import NOW, order
-from tests.inspector.stage import DOWNLOAD, Browser, dead, looked_at, receivers, some, sqlite, stored
+from tests.inspector.stage import DOWNLOAD, Browser, body, dead, looked_at, receivers, some, sqlite, stored
 from tests.working import until
 from webhook_receiver import (
     Event,
@@ -20,6 +20,7 @@ from webhook_receiver import (
     StoredDelivery,
     WebhookReceiver,
 )
+from webhook_receiver.inbox.records import AuditRecord
 from webhook_receiver.inspector import Inspector, actions
 from webhook_receiver.inspector.pages import acting
 
@@ -140,20 +141,114 @@ async def test_a_long_action_goes_on_in_parts_with_its_progress_and_one_record(
     assert (await states(inbox))[State.WAITING] == 4
 
 
-async def test_no_part_of_an_action_goes_without_a_record(
+async def test_no_part_of_an_action_goes_without_its_record(
     browser: Browser, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who sends the form of a later part by hand gets a record of his own."""
+    """Who writes the form of a later part by hand does nothing that its record does not tell."""
     monkeypatch.setattr(actions, "PART", 0.0)
     monkeypatch.setattr(actions, "AT_ONCE", 2)
     page = await browser.get("/purge?state=dead")
     page = await browser.post("/purge", page.form | {"reason": "one"})
     goes_on = page.form["goes_on"]
-    another = goes_on.replace("reason=one", "reason=another")
-    await browser.post("/purge", page.form | {"goes_on": another})
-    assert [each.parameters["reason"] for each in await inbox.audited(limit=9)] == ["another", "one"]
-    for wrong in ("began=soon&reason=x", "reason=x", "began=inf&reason=x"):
-        assert (await browser.post("/purge", page.form | {"goes_on": wrong})).status == 400
+    await inbox.audit(AuditRecord(NOW + 100, "somebody else", "purge", {"state": ["dead"], "reason": "one"}, 9))
+    for wrong in (
+        goes_on.replace("reason=one", "reason=another"),
+        goes_on.replace("record=1", "record=2"),
+        goes_on.replace("record=1", "record=3"),
+        goes_on.replace("record=1", "record=%C2%B2"),
+        "reason=one",
+        "began=1e300&total=0&reason=one",
+    ):
+        assert (await browser.post("/purge", page.form | {"goes_on": wrong})).status == 409, wrong
+    assert (await browser.post("/purge", page.form | {"which": "state=done"})).status == 409
+    assert (await browser.post("/replay", page.form)).status == 409
+    assert (await states(inbox))[State.DEAD] == 2
+    assert [(each.done, each.deliveries) for each in await inbox.audited(limit=9)] == [(None, 9), (2, 4)]
+    browser.client._transport.app.site.clock = lambda: NOW + 100 + 86_401  # type: ignore[attr-defined]
+    assert (await browser.post("/purge", page.form)).status == 409, "it was long ago"
+
+
+async def test_an_action_that_goes_on_does_no_more_than_was_confirmed(
+    browser: Browser, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "PART", 0.0)
+    monkeypatch.setattr(actions, "AT_ONCE", 3)
+    page = await browser.get("/purge?state=dead")
+    page = await browser.post("/purge", page.form | {"reason": "old"})
+    await inbox.load([dead(each, received=NOW + each / 100) for each in (500, 501, 502)], inbox.clock())
+    for _ in range(3):  # also when the form is sent again
+        done = await browser.post("/purge", page.form)
+    assert "4 deliveries removed" in done.text
+    assert (await states(inbox))[State.DEAD] == 3
+    (record,) = await inbox.audited(limit=9)
+    assert (record.deliveries, record.done) == (4, 4)
+
+
+async def test_what_has_come_to_an_action_since_is_asked_for_anew(browser: Browser, inbox: SQLiteInbox) -> None:
+    """It was received before the question, and has died after it."""
+    page = await browser.get("/replay?state=dead")
+    await inbox.load([dead(500, received=NOW + 5)], inbox.clock())
+    again = await browser.post("/replay", page.form | {"reason": "of <b>", "only_handler": "app%3Anotify"})
+    assert (again.status, await inbox.audited(limit=9)) == (409, [])
+    assert "There are more now than you have confirmed. Nothing was done yet. Replay 5 deliveries?" in again.text
+    assert 'value="of &lt;b&gt;"' in again.html
+    assert '<option value="app%3Anotify" selected>' in again.html
+    assert "5 deliveries replayed" in (await browser.post("/replay", again.form)).text
+
+
+async def test_the_record_tells_what_was_done_and_not_what_was_left(browser: Browser, inbox: SQLiteInbox) -> None:
+    page = await browser.get("/purge?state=dead")
+    await browser.confirm("/replay?state=dead")
+    done = await browser.post("/purge", page.form | {"reason": "old"})
+    assert "0 deliveries removed" in done.text
+    assert [(each.action, each.deliveries, each.done) for each in await inbox.audited(limit=9)] == [
+        ("purge", 0, None),
+        ("replay", 4, 4),
+    ]
+
+
+@pytest.mark.parametrize("query", ["record=9", "record=%C2%B2", "", "action=purge&count=999999"])
+async def test_a_link_tells_of_no_action_that_never_was(browser: Browser, query: str) -> None:
+    page = await browser.get(f"/finished?{query}")
+    assert (page.status, "There is no such record" in page.text) == (404, True)
+
+
+async def test_what_a_clock_that_is_ahead_has_received_can_be_acted_on(browser: Browser, inbox: SQLiteInbox) -> None:
+    await inbox.load([dead(500, received=NOW + 190)], inbox.clock())
+    id = f"{500:08x}" + "0" * 24
+    assert "Replay 1 delivery?" in (await browser.get(f"/replay?only={id}")).text
+    done = await browser.confirm("/purge?state=dead", reason="old")
+    assert "5 deliveries removed" in done.text
+
+
+async def test_one_handler_runs_again_only_for_what_has_it(tmp_path: Path) -> None:
+    inbox = sqlite(tmp_path)
+    up42, hub = receivers(inbox)
+    await inbox.open()
+    await inbox.load(
+        [
+            dead(3),
+            stored(4, State.UNHANDLED, handlers={}),  # whose handler was registered since
+            stored(5, State.UNHANDLED, handlers={}, content=body("o-5", "FAILED_PERMANENTLY")),
+            stored(6, State.UNHANDLED, handlers={}, content=b"no event"),
+            stored(7, receiver="github", event="push", handlers={"app:deploy": HandlerState(State.DONE, 1, 1)}),
+        ],
+        inbox.clock(),
+    )
+    browser = Browser(looked_at(Inspector.on_loopback([up42, hub], writable=True)))
+    one = await browser.get(f"/replay?only={DEAD}")
+    assert "only app:notify" in one.text
+    assert "app:deploy" not in one.text, "it is a handler of another receiver"
+    page = await browser.get("/replay?state=dead&state=unhandled&state=done")
+    done = await browser.post("/replay", page.form | {"only_handler": DOWNLOAD})
+    assert "2 deliveries replayed" in done.text
+    for number, expected in ((3, State.WAITING), (4, State.WAITING), (5, None), (6, None), (7, None)):
+        found = (await kept(inbox, f"{number:08x}" + "0" * 24)).summary
+        assert (found.handlers[DOWNLOAD].state if DOWNLOAD in found.handlers else None) == expected
+    refused = await browser.confirm("/replay?state=dead&state=unhandled&state=done", only_handler="app:nobody")
+    assert (refused.status, "No delivery has a handler" in refused.text) == (400, True)
+    await browser.client.aclose()
+    await inbox.close()
 
 
 async def test_htmx_is_sent_to_the_end_of_an_action_and_not_given_a_part_of_it(
@@ -161,7 +256,7 @@ async def test_htmx_is_sent_to_the_end_of_an_action_and_not_given_a_part_of_it(
 ) -> None:
     page = await browser.get("/replay?state=dead")
     sent = await browser.post("/replay", page.form, hx_request="true")
-    assert (sent.status, sent.response.headers["hx-redirect"]) == (204, "/finished?action=replay&count=4")
+    assert (sent.status, sent.response.headers["hx-redirect"]) == (204, "/finished?record=1")
 
 
 async def test_nothing_is_done_that_could_not_be_recorded(

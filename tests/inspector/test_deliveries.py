@@ -48,7 +48,12 @@ async def test_the_newest_come_first_with_all_that_a_list_tells(browser: Browser
         ("id=0000000a", [10]),
         ("id=000000", [*range(29, -1, -1)]),
         ("id=ffff", []),
-        (f"handler={DOWNLOAD}", [24, 17, 10, 3]),
+        (f"handler={DOWNLOAD}&handler_state=dead", [24, 17, 10, 3]),
+        ("handler=app:notify", [24, 17, 10, 3]),
+        ("handler=notify", [24, 17, 10, 3]),
+        ("handler=deploy", [28, 6]),
+        ("handler=app:deploy&state=done", [28, 6]),
+        ("state=DEAD&handler=download", [24, 17, 10, 3]),
         (f"handler={DOWNLOAD}&handler_state=done&key=o-7", [7]),
         ("handler=app:notify&handler_state=done", [24, 17, 10, 3]),
         ("error=ValueError&handler=app:download&handler_state=dead", []),
@@ -77,6 +82,28 @@ async def test_a_filter_that_cannot_be_read_says_so_and_chooses_nothing(browser:
     assert page.html.count('aria-invalid="true"') == 2
     assert len(ids(page)) == 30
     assert not [each for each in page.links if each.startswith("/purge")]
+
+
+async def test_a_state_that_is_none_is_told_and_nothing_is_done_by_it(browser: Browser) -> None:
+    page = await browser.get("/deliveries?state=ded&event=push")
+    assert f"'ded' is no state: {', '.join(State)}" in page.text
+    assert "Replay these" not in page.text
+    refused = await browser.get("/purge?state=ded&event=push")
+    assert (refused.status, "'ded' is no state" in refused.text) == (400, True)
+
+
+@pytest.mark.parametrize("order", [" spaced ", "trail ", "k" * 3000, "\u202eo", "&a=b#"])
+async def test_the_link_to_the_order_of_a_delivery_finds_it_whatever_its_id_is(
+    browser: Browser, inbox: SQLiteInbox, order: str
+) -> None:
+    await inbox.load([stored(300, order=order), stored(301, order=order.strip()), stored(302, order=order[:1000])], 0)
+    page = await browser.get(f"/deliveries/{300:08x}" + "0" * 24)
+    (link, *_) = [each for each in page.links if each.startswith("/deliveries?key=")]
+    expected = [each for each, own in ((302, order[:1000]), (301, order.strip()), (300, order)) if own == order]
+    found = await browser.get(link)
+    assert ids(found) == expected
+    (replay,) = [each for each in found.links if each.startswith("/replay?")]
+    assert f"Replay {len(expected)} deliver" in (await browser.get(replay)).text
 
 
 async def test_what_a_filter_has_found_can_be_acted_on(browser: Browser) -> None:

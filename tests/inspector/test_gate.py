@@ -198,7 +198,7 @@ async def test_no_address_of_a_page_leads_elsewhere(browser: Browser) -> None:
     page = await browser.get(f"/replay?only={DEAD}&next=https://evil.example")
     form = page.form | {"next": "https://evil.example", "back": "//evil.example"}
     done = await browser.client.post("/replay", data=form, headers={"sec-fetch-site": "same-origin"})
-    assert done.headers["location"].startswith("/finished?action=replay&count=1")
+    assert done.headers["location"].startswith("/finished?record=1")
 
 
 SEPARATE: Mapping[str, Mapping[str, str]] = {

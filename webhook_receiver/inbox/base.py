@@ -268,17 +268,26 @@ class Inbox(InboxReader, Protocol):
         """
         ...
 
-    async def audit(self, record: AuditRecord) -> None:
-        """Store a record of what somebody is about to do with the inbox, and return once it would survive a crash.
+    async def audit(self, record: AuditRecord) -> int:
+        """Store a record of what somebody is about to do with the inbox; return its number once it survives a crash.
 
         Whoever acts stores it first, so that nothing is done that no record tells of. Records are not dumped: they tell
         of this inbox, and stay with it.
 
         Args:
-            record: the record; its number does not count.
+            record: the record; its number and what is `done` do not count.
 
         Raises:
             InboxError: a text or the parameters have more than `MOST_OF_AUDIT` characters, or are no JSON.
+        """
+        ...
+
+    async def audit_done(self, number: int, count: int) -> None:
+        """Add to the number of deliveries with which an audited action was done.
+
+        Args:
+            number: the number of the record; one that is not stored is passed over.
+            count: how many more.
         """
         ...
 

@@ -451,6 +451,8 @@ class AuditRecord(NamedTuple):
     """Number of deliveries that it is about; None if it is about none, or nobody knows how many."""
     number: int = 0
     """Number of the record, which the inbox gives; a later one has a higher number."""
+    done: int | None = None
+    """Number of deliveries with which it was done so far; None where nobody has told."""
 
 
 @dataclass(frozen=True, slots=True)

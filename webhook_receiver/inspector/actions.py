@@ -2,7 +2,8 @@
 
 Nothing runs behind a page: each request does a part, and says where the next one goes on. So an action goes on in
 whichever process gets the next request, and stops when its page is left. The first part stores the audit record before
-it does anything; the others have to show it.
+it does anything; the others name it, and are of the same user, for the same deliveries, until what was confirmed is
+done. Each part adds to the record what it has done.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import InboxDamaged
-from ..inbox.base import Inbox
-from ..inbox.records import AuditRecord, Filter, Total
-from .site import View
+from ..inbox.records import AuditRecord, DeliverySummary, Filter, Total
+from .site import Problem, View
 
 AT_ONCE = 200
 """Deliveries in one transaction."""
@@ -24,7 +24,7 @@ PART = 1.0
 COUNT = 0.5
 """Seconds that are counted for a confirmation, at most."""
 _LOOK = 0.2  # seconds that the next ones are looked for
-_RECENT = 200  # audit records among which that of an action is looked for
+_GOES_ON = 86_400.0  # seconds after which no part of an action goes on
 
 
 class Part(NamedTuple):
@@ -38,48 +38,102 @@ class Part(NamedTuple):
     """Where the next part goes on; None if there is none."""
 
 
-async def part(inbox: Inbox, action: str, which: Filter, cursor: str | None, now: float, handler: str | None) -> Part:
+async def part(view: View, audited: AuditRecord, which: Filter, cursor: str | None, handler: str | None) -> Part:
     """Do a part of an action.
 
     Args:
-        inbox: the inbox.
-        action: "replay" or "purge".
+        view: the request.
+        audited: the record of the action, with what was confirmed and what is done: "replay" or "purge".
         which: the deliveries.
         cursor: where the part before has ended; None for the first.
-        now: the time in Unix seconds.
         handler: the only handler that is to run again; None for all.
     """
-    until = time.monotonic() + PART
-    done = seen = 0
-    while True:
-        page = await inbox.page(which, limit=AT_ONCE, newest_first=False, after=cursor, seconds=_LOOK)
-        ids = [each.id for each in page.summaries]
-        if ids and action == "replay":
-            done += await inbox.replay(ids, inbox.clock(), handler=handler)
+    inbox, until = view.inbox, time.monotonic() + PART
+    left = None if audited.deliveries is None else audited.deliveries - (audited.done or 0)
+    seen = did = 0
+    while left is None or left > did:
+        at_once = AT_ONCE if left is None else min(AT_ONCE, left - did)
+        page = await inbox.page(which, limit=at_once, newest_first=False, after=cursor, seconds=_LOOK)
+        ids = [each.id for each in page.summaries if handler is None or await _has(view, each, handler)]
+        done = 0
+        if ids and audited.action == "replay":
+            done = await inbox.replay(ids, inbox.clock(), handler=handler)
         elif ids:
             # The filter again: what was replayed meanwhile is not removed.
-            done += await inbox.purge(which._replace(ids=ids, id_begins=None), inbox.clock(), limit=len(ids), unix=now)
-        seen += len(ids)
-        cursor = page.next
+            gone = which._replace(ids=ids, id_begins=None)
+            done = await inbox.purge(gone, inbox.clock(), limit=len(ids), unix=view.now)
+        await inbox.audit_done(audited.number, done)
+        did, seen, cursor = did + done, seen + len(page.summaries), page.next
         if cursor is None or time.monotonic() >= until:
-            return Part(done, seen, cursor)
+            return Part(did, seen, cursor)
+    return Part(did, seen, None)
 
 
-async def record(view: View, action: str, parameters: Mapping[str, Any], count: int | None, began: float) -> None:
-    """Store the audit record of an action, unless an earlier part of it has.
+async def _has(view: View, summary: DeliverySummary, handler: str) -> bool:
+    """Return whether a delivery has a handler: it was given to it, or its receiver gives it to it now."""
+    if handler in summary.handlers:
+        return True
+    hooks = view.inspected.receiver(summary.receiver)
+    if hooks is None or handler not in {each.name for each in hooks.handlers}:
+        return False
+    stored = await view.inbox.get(summary.id)
+    if stored is None:
+        return False
+    try:
+        event = hooks.runtime.dispatcher.parse(stored.delivery.body, stored.delivery.headers, summary.part)
+        return handler in {each.name for each in hooks.runtime.dispatcher.match(event)}
+    except Exception:  # it is no event, or a filter of the user's failed
+        return False
+
+
+async def record(view: View, action: str, parameters: Mapping[str, Any], count: int | None) -> AuditRecord:
+    """Store the audit record of what the user is about to do, and return it with its number.
 
     Args:
         view: the request, which knows who acts.
         action: what is done.
         parameters: which deliveries, and why.
-        count: their number, as far as it is known.
-        began: when the first part of the action was done, in Unix seconds.
+        count: their number; None if nobody knows.
     """
-    given = json.loads(json.dumps({name: value for name, value in parameters.items() if value not in (None, "", [])}))
-    for each in await view.inbox.audited(limit=_RECENT):
-        if (each.at, each.who, each.action, dict(each.parameters)) == (began, view.user, action, given):
-            return
-    await view.inbox.audit(AuditRecord(began, view.user[:200], action, given, count))
+    found = AuditRecord(view.now, view.user[:200], action, _given(parameters), count)
+    return found._replace(number=await view.inbox.audit(found))
+
+
+async def record_of(view: View, action: str, parameters: Mapping[str, Any], number: int) -> AuditRecord:
+    """Return the audit record of an action that goes on.
+
+    Args:
+        view: the request.
+        action: what is done.
+        parameters: which deliveries, and why.
+        number: the number of the record.
+
+    Raises:
+        Problem: it is the record of something else, of somebody else, or of long ago.
+    """
+    found = await numbered(view, number)
+    told = (view.user[:200], action, _given(parameters))
+    if (
+        found is None
+        or (found.who, found.action, dict(found.parameters)) != told
+        or not 0 <= view.now - found.at < _GOES_ON
+    ):
+        raise Problem(409, "Nothing was done", "This form is not of the action that it goes on with: begin again.")
+    return found
+
+
+async def numbered(view: View, number: int) -> AuditRecord | None:
+    """Return an audit record by its number; None if there is none."""
+    found = await view.inbox.audited(limit=1, before=number + 1)
+    return found[0] if found and found[0].number == number else None
+
+
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are given, as they are read again."""
+    found: dict[str, Any] = json.loads(
+        json.dumps({name: value for name, value in parameters.items() if value not in (None, "", [])})
+    )
+    return found
 
 
 async def counted(view: View, which: Filter) -> Total:

@@ -94,7 +94,12 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
         given: the values of each field.
         now: the time in Unix seconds, for spans of time.
     """
-    fields = {name: given[name][0].strip()[:_MOST] for name in FIELDS if given.get(name) and given[name][0].strip()}
+    fields: dict[str, str] = {}
+    for name in FIELDS:
+        text = given[name][0] if given.get(name) else ""
+        text = text if name == "key" else text.strip()[:_MOST]  # another key would be another order
+        if text:
+            fields[name] = text
     wrong: dict[str, str] = {}
     moments: dict[str, float] = {}
     for name in ("since", "before"):
@@ -103,7 +108,7 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
                 moments[name] = moment(fields[name], now)
             except ValueError as error:
                 wrong[name] = str(error)
-    states, handler_states = (_states(given.get(name, ())) for name in ("state", "handler_state"))
+    states, handler_states = (_states(name, given.get(name, ()), wrong) for name in ("state", "handler_state"))
     which = Filter(
         ids=[fields["only"]] if "only" in fields else None,
         states=tuple(states) or None,
@@ -114,14 +119,18 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
         before=moments.get("before"),
         id_begins=fields.get("id"),
         ordering_key=fields.get("key"),
-        handler_states=tuple(handler_states) or None if "handler" in fields else None,
+        handler_states=tuple(handler_states or State) if "handler" in fields else None,
         error=fields.get("error"),
     )
     return Choice(fields, states, handler_states, which, wrong)
 
 
-def _states(given: Sequence[str]) -> list[State]:
-    return [state for state in State if state in given]
+def _states(name: str, given: Sequence[str], wrong: dict[str, str]) -> list[State]:
+    """Return the states that are named; note what is none."""
+    for each in given:
+        if each.lower() not in (*State, ""):
+            wrong[name] = f"{each[:40]!r} is no state: {', '.join(State)}"
+    return [state for state in State if state in map(str.lower, given)]
 
 
 def _said(unix: float) -> str:

@@ -1938,16 +1938,20 @@ class InboxSuite(_OnTwoStores):
             AuditRecord(NOW + number, "anna", "replay", {"handler": "h", "since": number, "all": None}, number)
             for number in range(5)
         ]
-        for record in records:
-            await inbox.audit(record)
-        await inbox.audit(AuditRecord(NOW - 9, "otto", "pause"))
+        given = [await inbox.audit(record) for record in [*records, AuditRecord(NOW - 9, "otto", "pause")]]
         seen = [*await inbox.audited(limit=2)]
         assert seen[0] == AuditRecord(NOW - 9, "otto", "pause", {}, None, seen[0].number)
         while page := await inbox.audited(limit=2, before=seen[-1].number):
             seen += page
         assert [each._replace(number=0) for each in seen[1:]] == records[::-1]
         numbers = [each.number for each in seen]
-        assert numbers == sorted({*numbers}, reverse=True)
+        assert numbers == given[::-1] == sorted({*numbers}, reverse=True)
+
+    async def test_what_an_audited_action_has_done_adds_up(self, inbox: Inbox) -> None:
+        first, second = [await inbox.audit(AuditRecord(NOW, "anna", "purge", {}, 9, 0, 7)) for _ in range(2)]
+        for number, count in ((first, 3), (first, 0), (first, 4), (second + 1, 5)):
+            await inbox.audit_done(number, count)
+        assert [each.done for each in await inbox.audited(limit=9)] == [None, 7]
 
     @pytest.mark.parametrize("text", ["a\x00b", "ключ 鍵", "'; DROP TABLE audit; --", "", "%_\\", "\u202e<script>"])
     async def test_any_text_may_be_audited(self, inbox: Inbox, text: str) -> None:
@@ -1969,7 +1973,7 @@ class InboxSuite(_OnTwoStores):
     async def test_a_record_that_cannot_be_stored_fails_alone(self, inbox: Inbox, bad: AuditRecord) -> None:
         good = AuditRecord(NOW, "anna", "replay")
         found = await asyncio.gather(inbox.audit(good), inbox.audit(bad), inbox.audit(good), return_exceptions=True)
-        assert [type(each) for each in found] == [type(None), InboxError, type(None)]
+        assert [type(each) for each in found] == [int, InboxError, int]
         assert len(await inbox.audited(limit=9)) == 2
 
     async def test_expire_removes_audit_records_past_their_retention(self, inbox: Inbox) -> None:
@@ -2243,6 +2247,7 @@ class InboxSuite(_OnTwoStores):
                 lambda: inbox.total(ALL),
                 lambda: inbox.dead_letters(ALL),
                 lambda: inbox.audit(AuditRecord(NOW, "anna", "replay")),
+                lambda: inbox.audit_done(1, 1),
                 lambda: inbox.audited(limit=1),
                 lambda: inbox.claim("hooks", 1, LEASE, NOW),
                 lambda: inbox.find(ALL),

@@ -298,9 +298,13 @@ class PostgresInbox:
         """See `InboxReader`."""
         return await self._ask(lambda connection: counting.series(connection, since, until, step))
 
-    async def audit(self, record: AuditRecord) -> None:
+    async def audit(self, record: AuditRecord) -> int:
         """See `Inbox`."""
-        await self._ask(lambda connection: auditing.audit(connection, record))
+        return await self._ask(lambda connection: auditing.audit(connection, record))
+
+    async def audit_done(self, number: int, count: int) -> None:
+        """See `Inbox`."""
+        await self._ask(lambda connection: auditing.audit_done(connection, number, count))
 
     async def audited(self, *, limit: int, before: int | None = None) -> Sequence[AuditRecord]:
         """See `InboxReader`."""

@@ -10,26 +10,32 @@ from ..records import AuditRecord
 from .rows import PostgresConnection, all_escaped, ask, unescaped
 
 
-def audit(connection: PostgresConnection, record: AuditRecord) -> None:
-    """Store an audit record."""
-    ask(
+def audit(connection: PostgresConnection, record: AuditRecord) -> int:
+    """Store an audit record; return its number."""
+    ((number,),) = ask(
         connection,
-        "INSERT INTO audit (at, who, action, parameters, deliveries) VALUES (%s, %s, %s, %s, %s)",
+        "INSERT INTO audit (at, who, action, parameters, deliveries) VALUES (%s, %s, %s, %s, %s) RETURNING number",
         all_escaped(row_of(record)),
-    )
+    ).fetchall()
+    return int(number)
+
+
+def audit_done(connection: PostgresConnection, number: int, count: int) -> None:
+    """Add to what was done. See `Inbox.audit_done`."""
+    ask(connection, "UPDATE audit SET done = coalesce(done, 0) + %s WHERE number = %s", [count, number])
 
 
 def audited(connection: PostgresConnection, limit: int, before: int | None) -> list[AuditRecord]:
     """Return audit records, the newest first. See `InboxReader.audited`."""
     found = ask(
         connection,
-        "SELECT at, who, action, parameters, deliveries, number FROM audit "
+        "SELECT at, who, action, parameters, deliveries, number, done FROM audit "
         "WHERE %s::bigint IS NULL OR number < %s::bigint ORDER BY number DESC LIMIT %s",
         [before, before, limit],
     )
     return [
-        AuditRecord(at, unescaped(who), unescaped(action), parameters_of(unescaped(parameters)), deliveries, number)
-        for at, who, action, parameters, deliveries, number in found.fetchall()
+        AuditRecord(at, unescaped(who), unescaped(action), parameters_of(unescaped(parameters)), *counts)
+        for at, who, action, parameters, *counts in found.fetchall()
     ]
 
 

@@ -220,7 +220,8 @@ CREATE TABLE audit (
     who text NOT NULL,
     action text NOT NULL,
     parameters text NOT NULL,  -- JSON
-    deliveries bigint
+    deliveries bigint,
+    done bigint
 );
 CREATE INDEX audit_at ON audit (at);
 DROP INDEX purged_received;

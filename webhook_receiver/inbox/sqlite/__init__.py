@@ -277,9 +277,13 @@ class SQLiteInbox:
         """See `InboxReader`."""
         return await self._read(partial(counting.series, since=since, until=until, step=step))
 
-    async def audit(self, record: AuditRecord) -> None:
+    async def audit(self, record: AuditRecord) -> int:
         """See `Inbox`."""
-        await self._write(auditing.audit, record)
+        return await self._write(auditing.audit, record)
+
+    async def audit_done(self, number: int, count: int) -> None:
+        """See `Inbox`."""
+        await self._write(auditing.audit_done, (number, count))
 
     async def audited(self, *, limit: int, before: int | None = None) -> Sequence[AuditRecord]:
         """See `InboxReader`."""
@@ -486,12 +490,8 @@ class SQLiteInbox:
 
     def _make_ready(self) -> None:
         alone = self._file_guard.files()[0] not in _open_here
-        make_ready(
-            *(self._file_guard, self._connect, self._clock),
-            create=self._create,
-            backs_up=self.backs_up,
-            alone=alone,
-        )
+        given = (self._file_guard, self._connect, self._clock)
+        make_ready(*given, create=self._create, backs_up=self.backs_up, alone=alone)
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()

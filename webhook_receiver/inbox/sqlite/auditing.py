@@ -10,10 +10,20 @@ from ..records import AuditRecord
 from .connection import WriterConnection
 
 
-def audit(connection: WriterConnection, jobs: Sequence[AuditRecord]) -> list[None]:
-    """Store audit records."""
+def audit(connection: WriterConnection, jobs: Sequence[AuditRecord]) -> list[int]:
+    """Store audit records; return their numbers."""
+    return [
+        connection.execute(
+            "INSERT INTO audit (at, who, action, parameters, deliveries) VALUES (?, ?, ?, ?, ?) RETURNING number", row
+        ).fetchone()[0]
+        for row in [row_of(each) for each in jobs]
+    ]
+
+
+def audit_done(connection: WriterConnection, jobs: Sequence[tuple[int, int]]) -> list[None]:
+    """Add to what was done; each job is the number of a record, and how many more."""
     connection.executemany(
-        "INSERT INTO audit (at, who, action, parameters, deliveries) VALUES (?, ?, ?, ?, ?)", map(row_of, jobs)
+        "UPDATE audit SET done = coalesce(done, 0) + ? WHERE number = ?", [(count, number) for number, count in jobs]
     )
     return [None] * len(jobs)
 
@@ -21,13 +31,13 @@ def audit(connection: WriterConnection, jobs: Sequence[AuditRecord]) -> list[Non
 def audited(connection: sqlite3.Connection, limit: int, before: int | None) -> list[AuditRecord]:
     """Return audit records, the newest first. See `InboxReader.audited`."""
     found = connection.execute(
-        "SELECT at, who, action, parameters, deliveries, number FROM audit WHERE number < ? "
+        "SELECT at, who, action, parameters, deliveries, number, done FROM audit WHERE number < ? "
         "ORDER BY number DESC LIMIT ?",
         (2**63 - 1 if before is None else before, limit),
     )
     return [
-        AuditRecord(at, who, action, parameters_of(parameters), deliveries, number)
-        for at, who, action, parameters, deliveries, number in found.fetchall()
+        AuditRecord(at, who, action, parameters_of(parameters), deliveries, number, done)
+        for at, who, action, parameters, deliveries, number, done in found.fetchall()
     ]
 
 

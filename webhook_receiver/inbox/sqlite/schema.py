@@ -232,7 +232,8 @@ CREATE TABLE audit (
     who TEXT NOT NULL,
     action TEXT NOT NULL,
     parameters TEXT NOT NULL,  -- JSON
-    deliveries INTEGER
+    deliveries INTEGER,
+    done INTEGER
 ) STRICT;
 CREATE INDEX audit_at ON audit (at);
 DROP INDEX purged_received;

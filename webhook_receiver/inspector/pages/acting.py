@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
 from starlette.responses import Response
 
 from ...errors import ConfigurationError
-from ...inbox.records import DEAD_LETTER_HANDLER, Filter, State
-from ..actions import counted, part, record
+from ...inbox.records import DEAD_LETTER_HANDLER, Filter, State, Total
+from ..actions import counted, numbered, part, record, record_of
 from ..choice import Choice, choice
 from ..site import Problem, View
 
@@ -19,6 +18,8 @@ MOST_OF_A_REASON = 500
 _AGAIN = (State.UNHANDLED, State.DONE, State.DEAD)
 """The states that are replayed or purged where none is named: what waits is not."""
 _MORE_HANDLERS = 200
+_LOOK = 0.02  # seconds that are looked for a few of the deliveries
+_AFTER = 0.001  # seconds; `Filter.before` leaves out what was received at that very time
 
 
 async def confirm_replay(view: View) -> Response:
@@ -43,63 +44,85 @@ async def purge(view: View) -> Response:
 
 async def finished(view: View) -> Response:
     """Show what an action has done."""
-    action, count = view.asked("action"), view.asked("count")
-    if action not in ("replay", "purge") or not count.isdigit() or len(count) > 12:
-        raise Problem(404, "There is no such page")
-    return await view.page("finished.html", action=action, count=int(count), one=view.asked("only"))
+    audited = await numbered(view, _count(view.asked("record")))
+    if audited is None or audited.action not in ("replay", "purge"):
+        raise Problem(404, "There is no such record", "It may be past its retention.")
+    one = audited.parameters.get("delivery") if audited.action == "replay" else None
+    return await view.page("finished.html", action=audited.action, count=audited.done or 0, one=one)
 
 
 def _chosen(given: Mapping[str, Sequence[str]], now: float) -> Choice:
-    """Return the choice of an action: what comes from now on is not in it."""
+    """Return the choice of an action, with the states that it is about."""
     found = choice(given, now).checked()
     which = found.filter
-    states = which.states or (State if which.ids else _AGAIN)
-    before = now if which.before is None else min(which.before, now)
     if found.is_all:
         raise Problem(400, "Nothing was chosen", "Choose deliveries by a filter, such as a state, or one by its id.")
-    return found.bounded(which._replace(states=tuple(states), before=before))
+    return found.bounded(which._replace(states=tuple(which.states or (State if which.ids else _AGAIN))))
+
+
+async def _until_now(view: View, chosen: Choice) -> Choice:
+    """Return a choice of many without what comes from now on; what a clock that is ahead has received is in it."""
+    which = chosen.filter
+    if which.ids or which.before is not None:
+        return chosen
+    ahead = await view.inbox.page(which._replace(since=max(view.now, which.since or 0)), limit=200, seconds=_LOOK)
+    before = max([view.now, *(each.received + _AFTER for each in ahead.summaries)])
+    return chosen.bounded(which._replace(before=before))
 
 
 async def _confirm(view: View, action: str) -> Response:
     query = view.request.query_params
     chosen = _chosen({name: query.getlist(name) for name in query}, view.now)
-    total = await counted(view, chosen.filter)
+    chosen = await _until_now(view, chosen)
+    return await _ask(view, action, chosen, await counted(view, chosen.filter))
+
+
+async def _ask(view: View, action: str, chosen: Choice, total: Total, *, has_more: bool = False) -> Response:
+    """Ask whether an action is meant; again, if there is more to it than was confirmed."""
     return await view.page(
         "confirm.html",
+        status=409 if has_more else 200,
         action=action,
         chosen=chosen,
         total=total,
         told=chosen.told,
+        has_more=has_more,
+        reason=view.sent("reason") if has_more else "",
+        only_handler=unquote(view.sent("only_handler")) if has_more else "",
         handlers=await _handlers(view, chosen.filter) if action == "replay" else [],
         most_of_a_reason=MOST_OF_A_REASON,
     )
 
 
 async def _act(view: View, action: str) -> Response:
-    before = dict(parse_qsl(view.sent("goes_on")))  # what the part before has left
-    began = _moment(before.get("began", "")) if before else view.now
-    chosen = _chosen(parse_qs(view.sent("which")), began)
-    reason = before.get("reason", view.sent("reason").strip())[:MOST_OF_A_REASON]
+    goes_on = dict(parse_qsl(view.sent("goes_on")))  # what the part before has left
+    chosen = await _until_now(view, _chosen(parse_qs(view.sent("which")), view.now))
+    reason = goes_on.get("reason", view.sent("reason").strip())[:MOST_OF_A_REASON]
     if action == "purge" and not reason:
         raise Problem(400, "Nothing was removed", "Say why: the reason is recorded.")
-    handler = before.get("handler", unquote(view.sent("only_handler")).strip()) or None
+    handler = goes_on.get("handler", unquote(view.sent("only_handler")).strip()) or None
     if handler is not None:
-        _check_handler(view, chosen.filter, handler)
-    total = _count(before.get("total", view.sent("total")))
+        await _check_handler(view, chosen.filter, handler)
     parameters = {**chosen.told, "handler to run": handler, "reason": reason}
-    await record(view, action, parameters, total, began)
-    did = await part(view.inbox, action, chosen.filter, before.get("cursor"), view.now, handler)
-    done, seen = _count(before.get("done", "0")) + did.done, _count(before.get("seen", "0")) + did.seen
+    if goes_on:
+        audited = await record_of(view, action, parameters, _count(goes_on.get("record", "")))
+    else:
+        found, confirmed = await counted(view, chosen.filter), view.sent("total")
+        if found.is_exact and confirmed and found.number > _count(confirmed):
+            return await _ask(view, action, chosen, found, has_more=True)
+        audited = await record(view, action, parameters, found.number if found.is_exact else None)
+    did = await part(view, audited, chosen.filter, goes_on.get("cursor"), handler)
     if did.cursor is None:
-        one = chosen.text("only") if action == "replay" else None
-        return view.redirect("/finished", action=action, count=done, only=one)
-    total = max(total, seen)
-    after = {"total": total, "done": done, "seen": seen, "began": repr(began), "cursor": did.cursor, "reason": reason}
+        return view.redirect("/finished", record=audited.number)
+    seen = _count(goes_on.get("seen", "")) + did.seen
+    total = max(seen, audited.deliveries or _count(goes_on.get("total", view.sent("total"))))  # to be seen, no more
+    after = {"record": audited.number, "total": total, "seen": seen, "cursor": did.cursor, "reason": reason}
     return await view.page(
         "progress.html",
         action=action,
         chosen=chosen,
-        done=done,
+        record=audited.number,
+        done=(audited.done or 0) + did.done,
         seen=seen,
         total=total,
         goes_on=urlencode({**after, "handler": handler or ""}),
@@ -107,17 +130,7 @@ async def _act(view: View, action: str) -> Response:
 
 
 def _count(text: str) -> int:
-    return int(text) if text.isdigit() and len(text) <= 12 else 0
-
-
-def _moment(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
-        raise Problem(400, "Nothing was done", "The form does not say when the action began: begin again.")
-    return found
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
 
 
 async def _handlers(view: View, which: Filter) -> list[str]:
@@ -125,20 +138,27 @@ async def _handlers(view: View, which: Filter) -> list[str]:
     names: dict[str, None] = {}
     if which.handler:
         names[which.handler] = None
+    page = await view.inbox.page(which, limit=50, seconds=_LOOK)
+    receivers = {each.receiver for each in page.summaries} | ({which.receiver} if which.receiver else set())
     for hooks in view.inspected.receivers:
-        if which.receiver in (None, hooks.name):
+        if hooks.name in receivers:
             names |= dict.fromkeys(each.name for each in hooks.handlers)
-    page = await view.inbox.page(which, limit=50, seconds=0.02)
     for each in page.summaries:
         names |= dict.fromkeys(name for name in each.handlers if not name.startswith(DEAD_LETTER_HANDLER))
     return [*names][:_MORE_HANDLERS]
 
 
-def _check_handler(view: View, which: Filter, handler: str) -> None:
-    """Reject a handler that no receiver at hand has, if the receiver that it is of is at hand."""
+async def _check_handler(view: View, which: Filter, handler: str) -> None:
+    """Reject a handler that neither a receiver at hand has, nor a delivery was given to."""
     hooks = None if which.receiver is None else view.inspected.receiver(which.receiver)
     if hooks is not None:
         try:
             hooks.name_of(handler)
         except ConfigurationError as error:
             raise Problem(400, "Nothing was replayed", f"{error}.") from None
+    elif handler not in await _handlers(view, which):
+        known = await view.inbox.page(which._replace(handler=handler, handler_states=tuple(State)), limit=1, seconds=1)
+        if not known.summaries and not any(
+            handler in {one.name for one in each.handlers} for each in view.inspected.receivers
+        ):
+            raise Problem(400, "Nothing was replayed", f"No delivery has a handler {handler[:200]!r}.")

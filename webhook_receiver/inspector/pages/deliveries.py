@@ -7,7 +7,7 @@ from starlette.responses import Response
 from ...inbox.records import State
 from ..choice import choice
 from ..site import View
-from ..summaries import row
+from ..summaries import row, short_name
 
 PAGE = 50
 """Deliveries on a page."""
@@ -17,7 +17,12 @@ _LOOK, _COUNT = 0.03, 0.01  # seconds that are looked for a page, and counted
 async def show(view: View) -> Response:
     """Show deliveries, the newest first."""
     query = view.request.query_params
-    chosen = choice({name: query.getlist(name) for name in query}, view.now)
+    given = {name: query.getlist(name) for name in query}
+    handlers = [each.name for hooks in view.inspected.receivers for each in hooks.handlers]
+    if (short := view.asked("handler")) and ":" not in short:  # as the pages name it
+        found_by_name = [each for each in handlers if short_name(each) == short]
+        given["handler"] = found_by_name if len(found_by_name) == 1 else [short]
+    chosen = choice(given, view.now)
     is_older = not view.asked("newer")
     cursor = view.asked("older") or view.asked("newer") or None
     found = await view.inbox.page(chosen.filter, limit=PAGE, newest_first=is_older, after=cursor, seconds=_LOOK)
@@ -36,5 +41,6 @@ async def show(view: View) -> Response:
         total=total,
         counts=(await view.stats()).counts,
         states=[*State],
+        handlers=sorted({*handlers}),
         is_first=cursor is None,
     )

@@ -48,7 +48,7 @@ async def replay_edited(view: View) -> Response:
                 "sha256 of the body": digest,
                 "reason": view.sent("reason")[:500],
             }
-            await record(view, "edit", parameters, 1, view.now)
+            await record(view, "edit", parameters, 1)
         id = await edit(hooks.runtime, stored.summary.id, body)
     except NotAnEvent as error:
         return await _form(view, stored, text, wrong=f"{error}.", status=422)

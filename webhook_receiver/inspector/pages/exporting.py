@@ -37,7 +37,7 @@ async def signed_curl(view: View) -> Response:
     url = view.sent("url").strip() or _url(view, stored)
     if not url.startswith(("http://", "https://")) or not url.isprintable() or len(url) > 2000:
         raise Problem(400, "This is no address to send to", "It is of the form http://host/path.")
-    await record(view, "sign", {"delivery": stored.summary.id, "url": url}, 1, view.now)
+    await record(view, "sign", {"delivery": stored.summary.id, "url": url}, 1)
     made = await asyncio.to_thread(command, stored.delivery, url, hooks, view.now)
     return await _command(view, stored, made, is_signed=True)
 

@@ -28,7 +28,7 @@ async def confirm_resume(view: View) -> Response:
 async def pause(view: View) -> Response:
     """Pause a handler."""
     handler, hooks, count = await _named(view, unquote(view.sent("handler")))
-    await record(view, "pause", {"handler": handler, "reason": view.sent("reason").strip()[:_MOST]}, count, view.now)
+    await record(view, "pause", {"handler": handler, "reason": view.sent("reason").strip()[:_MOST]}, count)
     await (view.inbox.pause(handler, view.now) if hooks is None else hooks.runtime.pause(handler))
     return view.redirect("/handlers")
 
@@ -36,7 +36,7 @@ async def pause(view: View) -> Response:
 async def resume(view: View) -> Response:
     """Resume a handler."""
     handler, hooks, count = await _named(view, unquote(view.sent("handler")))
-    await record(view, "resume", {"handler": handler}, count, view.now)
+    await record(view, "resume", {"handler": handler}, count)
     await (view.inbox.resume(handler) if hooks is None else hooks.runtime.resume(handler))
     return view.redirect("/handlers")
 
