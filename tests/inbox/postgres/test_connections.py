@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -13,8 +12,8 @@ import psycopg
 import pytest
 
 from tests.postgres import execute
-from tests.working import about, deliver, durable, settled, until
-from webhook_receiver import Event, Health, WebhookReceiver
+from tests.working import about, deliver, settled, until
+from webhook_receiver import Health, WebhookReceiver
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox, connection
 from webhook_receiver.inbox.postgres.connection import NoConnection, translated
@@ -23,6 +22,7 @@ from webhook_receiver.testing.inbox_suite import claim, listed, put, settle
 from webhook_receiver.worker import worker as worker_module
 
 from .pgbouncer import needs_pgbouncer, pgbouncer
+from .receivers import working
 
 _numbers = count(1)
 
@@ -58,12 +58,6 @@ def role(postgres_url: str, postgres_address: str) -> Generator[Role]:
     yield found
     execute(postgres_url, f"DROP OWNED BY {found.name}")
     execute(postgres_url, f"DROP ROLE {found.name}")
-
-
-def working(url: str, **options: object) -> WebhookReceiver:
-    hooks = durable(url, clock=time.time, poll=0.05, **options)
-    hooks.on(Event, name="handler")(lambda event: None)
-    return hooks
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def server(empty_database: str) -> Server:
 
 @pytest.fixture
 async def writer(server: Server) -> AsyncIterator[Writer]:
-    writer = Writer("writer", server.connect, 10, 30)
+    writer = Writer("writer", server, 10, 30)
     yield writer
     await writer.close()
 
@@ -96,7 +96,7 @@ async def test_one_that_others_got_in_the_way_of_is_tried_again(writer: Writer, 
 
 
 async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
-    writers = [Writer(name, server.connect, 1, 30) for name in "ab"]
+    writers = [Writer(name, server, 1, 30) for name in "ab"]
     both = threading.Barrier(2)
     tries: list[str] = []
 
@@ -139,7 +139,7 @@ async def test_a_lost_connection_is_reported_and_the_next_one_is_new(writer: Wri
 
 
 async def test_when_it_is_closed_what_was_asked_for_is_done_and_nothing_more(server: Server) -> None:
-    writer = Writer("writer", server.connect, 10, 30)
+    writer = Writer("writer", server, 10, 30)
     asked = [asyncio.ensure_future(writer.submit(keep, number)) for number in range(5)]
     await asyncio.sleep(0)
     await writer.close()
@@ -151,7 +151,7 @@ async def test_when_it_is_closed_what_was_asked_for_is_done_and_nothing_more(ser
 
 
 async def test_a_server_that_hangs_does_not_keep_it_from_being_closed(server: Server) -> None:
-    writer = Writer("writer", server.connect, 10, 0.2)
+    writer = Writer("writer", server, 10, 0.2)
     with psycopg.connect(server.url) as other:
         other.execute("LOCK TABLE webhook_receiver.kept")
         with pytest.raises(InboxUnavailable, match="did not answer"):

@@ -92,7 +92,7 @@ from . import auditing, bodies, counting, insert, leases, look, maintenance, pol
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
-from .schema import check_ready, migrate
+from .schema import check_ready, check_rights, migrate
 from .writer import Writer
 
 logger = logging.getLogger("webhook_receiver")
@@ -125,6 +125,8 @@ class PostgresInbox:
         dead_retention: seconds for which a dead one is kept; None for ever.
         keep_body: seconds for which the headers and the body of a done one are kept; None for as long as the delivery.
         timeout: seconds after which a server that does not answer counts as away.
+        pooling: "transaction" behind a pooler that gives a session for one transaction; then nothing listens, and
+            workers poll.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -141,12 +143,13 @@ class PostgresInbox:
         dead_retention: float | None = None,
         keep_body: float | None = None,
         timeout: float = 5.0,
+        pooling: str = "session",
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
         self._keep_body = checked_span("keep_body", keep_body)
         if not 0 < timeout < 86_400:
             raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
-        self.server = Server(url, schema)
+        self.server = Server(url, schema, pooling)
         self._window = window
         self._timeout = timeout
         self._writers: tuple[Writer, Writer, Writer] | None = None
@@ -210,10 +213,10 @@ class PostgresInbox:
     def _open_once(self) -> None:
         with self._opening:
             if self._writers is None:
-                connect, ready = self.server.connect, _translating(self._connect_ready)
-                one = Writer("webhook-inbox-insert", connect, _MOST, self._timeout, leases.AT_ONCE)
-                two = Writer("webhook-inbox-leases", connect, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
-                three = Writer("webhook-inbox-rest", connect, 1, self._timeout * _SLOWLY, leases.AT_ONCE, ready)
+                server, ready = self.server, _translating(self._connect_ready)
+                one = Writer("webhook-inbox-insert", server, _MOST, self._timeout, leases.AT_ONCE)
+                two = Writer("webhook-inbox-leases", server, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
+                three = Writer("webhook-inbox-rest", server, 1, self._timeout * _SLOWLY, leases.AT_ONCE, ready)
                 one.others, two.others, three.others = (two, three), (three, one), (two, one)
                 self._writers = one, two, three
 
@@ -221,23 +224,29 @@ class PostgresInbox:
         """Return a connection to a server that was found fit."""
         connection = self.server.connect()
         try:
-            with suppress(NoConnection):
-                self.server.connect().close()  # beside this one: a pooler that shares one session shows
-            check_ready(connection, self.server)
-            self.place = f"{queries.database(connection)} {self.server.schema}"
-            if not self._is_measured:
-                self._clock.booted, self._is_measured = queries.booted(connection, self._clock.uptime), True
-            insert.check_round_trip(connection)
-            allowed = queries.connections_allowed(connection)
-            if allowed < MOST_CONNECTIONS:
-                said = "%s allows this role %d connections: a process takes up to %d, and is slower with fewer"
-                logger.warning(said, self.server, allowed, MOST_CONNECTIONS)
-            if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
-                logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
+            if self.server.pooling == "session":
+                with suppress(NoConnection):
+                    self.server.connect().close()  # beside this one: a pooler that shares one session shows
+            with self.server.transaction(connection):
+                self._check(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _check(self, connection: PostgresConnection) -> None:
+        check_ready(connection, self.server)
+        check_rights(connection, self.server)
+        self.place = f"{queries.database(connection)} {self.server.schema}"
+        if not self._is_measured:
+            self._clock.booted, self._is_measured = queries.booted(connection, self._clock.uptime), True
+        insert.check_round_trip(connection)
+        allowed = queries.connections_allowed(connection)
+        if self.server.pooling == "session" and allowed < MOST_CONNECTIONS:
+            said = "%s allows this role %d connections: a process takes up to %d, and is slower with fewer"
+            logger.warning(said, self.server, allowed, MOST_CONNECTIONS)
+        if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
+            logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
 
     async def close(self) -> None:
         """See `Inbox`."""
@@ -416,6 +425,9 @@ class PostgresInbox:
 
     async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
         """See `Inbox`. Without a connection that listens it polls."""
+        while self.server.pooling == "transaction":  # who listens needs a session
+            yield
+            await asyncio.sleep(poll)
         failing = False
         while True:
             try:

@@ -23,6 +23,9 @@ ANNOUNCE = (
 )
 """What a statement returns for each row of `progress` that it makes due; those of one receiver are one announcement."""
 
+# The server ends no session that says nothing: a setting that older servers do not have.
+_STAYS = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+
 
 class Listener:
     """A connection that hears of the deliveries of one receiver.
@@ -63,5 +66,6 @@ async def listening(server: Server, receiver: str) -> AsyncGenerator[Listener]:
     connection = await psycopg.AsyncConnection.connect(server.conninfo, autocommit=True)
     async with connection:
         async with timeout(PATIENCE):
+            await connection.execute(_STAYS)
             await connection.execute(f"LISTEN {_CHANNEL}")
         yield Listener(connection, payload)

@@ -6,8 +6,8 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Timer
 from typing import Any
@@ -16,6 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
+from .hints import hint
 from .rows import PostgresConnection, ask
 
 # Parameters of libpq unless the URL has others: a server that is gone without a word is noticed
@@ -26,6 +27,8 @@ _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000
 PATIENCE = 5.0
 """Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
 
+POOLINGS = ("session", "transaction")
+"""What a pooler such as PgBouncer gives a client a session of the server for (pgbouncer.org/features.html)."""
 _SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
     "default_transaction_isolation": "read committed",
@@ -59,10 +62,13 @@ class NoConnection(psycopg.OperationalError):
 class Server:
     """A PostgreSQL database, and the schema in it that holds the inbox's tables.
 
+    Of several hosts the one that takes writes is meant, unless the URL has `target_session_attrs`.
+
     Args:
         url: as libpq takes it, `postgresql://user:password@host/database?sslmode=verify-full`
             (postgresql.org/docs/current/libpq-connect.html).
         schema: the schema's name: letters, digits and underscores, at most 63.
+        pooling: what a session is for, one of `POOLINGS`: all of a connection, or one transaction.
 
     Raises:
         ConfigurationError: libpq cannot read the URL, or the name is none that a schema here may have.
@@ -70,14 +76,19 @@ class Server:
 
     url: str = field(repr=False)
     schema: str
+    pooling: str = "session"
     _conninfo: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.schema) is None:
             raise ConfigurationError(f"a schema's name is made of a-z, 0-9 and _, not {self.schema!r:.80}")
+        if self.pooling not in POOLINGS:
+            raise ConfigurationError(f"an inbox's pooling is {' or '.join(POOLINGS)}, not {self.pooling!r:.40}")
         try:
             given = conninfo_to_dict(self.url)
-            ours = {"application_name": "webhook-receiver", "client_encoding": "UTF8"}
+            ours = {"fallback_application_name": "webhook-receiver", "client_encoding": "UTF8"}
+            if any("," in str(given.get(name, "")) for name in ("host", "hostaddr")):
+                ours["target_session_attrs"] = os.environ.get("PGTARGETSESSIONATTRS", "read-write")
             conninfo = make_conninfo("", **{**_DEFAULTS, **ours, **given})
         except psycopg.Error:  # whose message may quote the password
             given, conninfo = {}, None
@@ -103,7 +114,8 @@ class Server:
         """Return the address of the database, without the password and the user."""
         given = conninfo_to_dict(self._conninfo)
         port = f":{given['port']}" if "port" in given else ""
-        return f"postgresql://{given.get('host', '')}{port}/{given.get('dbname', '')}?schema={self.schema}"
+        service = f"service={given['service']}&" if "service" in given else ""
+        return f"postgresql://{given.get('host', '')}{port}/{given.get('dbname', '')}?{service}schema={self.schema}"
 
     @property
     def conninfo(self) -> str:
@@ -111,7 +123,7 @@ class Server:
         return self._conninfo
 
     def connect(self) -> PostgresConnection:
-        """Return a connection that commits each statement, and each `transaction()` as a whole.
+        """Return a connection that commits each statement, and each transaction as a whole: see `transaction`.
 
         Raises:
             ConfigurationError: the session cannot be one of the inbox's, whatever is tried.
@@ -120,6 +132,9 @@ class Server:
         """
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True)
+            if self.pooling == "transaction":
+                connection.prepare_threshold = None  # the next transaction may be in a session without the statement
+                connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # said by BEGIN
         except psycopg.OperationalError as error:
             if _TOO_MANY.search(str(error)):  # libpq does not tell the class of an error of the start
                 raise NoConnection(_primary_message(error)) from None
@@ -145,39 +160,35 @@ class Server:
             timer.cancel()
         return connection
 
-    def _prepare(self, connection: PostgresConnection) -> None:
-        """Set the schema and the settings, and see that they stay set.
+    @contextmanager
+    def transaction(self, connection: PostgresConnection) -> Generator[None]:
+        """A transaction, all of which is committed or nothing; within another one, a part of that."""
+        is_first = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with connection.transaction():
+            if is_first and self.pooling == "transaction":
+                self._set(connection, _SETTINGS, local=True)
+            yield
 
-        A commit has to survive the loss of power, whatever the role's default
-        (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
-        """
+    def _prepare(self, connection: PostgresConnection) -> None:
+        """Set the schema and the settings, and see that they stay set."""
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             raise ConfigurationError(
                 f"the database keeps texts as {encoding}: the inbox needs one that is made with ENCODING 'UTF8'"
             )
-        session = secrets.token_hex(8)
-        wanted = {**_SETTINGS, _SESSION: session}
-        (before,) = ask(connection, "SELECT current_setting(%s, true)", [_SESSION]).fetchone() or (None,)
-        ask(
-            connection,
-            "SELECT set_config('search_path', quote_ident(%s), false), "
-            "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) "
-            "END UNION ALL SELECT set_config(name, value, false), NULL FROM unnest(%s::text[], %s::text[]) "
-            "AS wanted(name, value) WHERE name = %s OR current_setting(name, true) <> value",
-            [self.schema, [*wanted], [*wanted.values()], _SESSION],
-        )
-        found = dict(
-            ask(
-                connection,
-                "SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS name",
-                [[*wanted, "session_replication_role"]],
-            ).fetchall()
-        )
-        if before or found[_SESSION] != session:
-            raise ConfigurationError(
-                "the PostgreSQL server is behind a pooler that gives one session to several clients: PgBouncer needs "
-                "pool_mode = session, and server_reset_query = DISCARD ALL"
-            )
+        if self.pooling == "transaction":
+            with self.transaction(connection):
+                found = _settings(connection)
+        else:
+            session = secrets.token_hex(8)
+            (before,) = ask(connection, "SELECT current_setting(%s, true)", [_SESSION]).fetchone() or (None,)
+            self._set(connection, {**_SETTINGS, _SESSION: session}, local=False)
+            found = _settings(connection)
+            if before or found[_SESSION] != session:
+                raise ConfigurationError(
+                    "the PostgreSQL server is behind a pooler that gives one session to several clients: PgBouncer "
+                    "needs pool_mode = session, and server_reset_query = DISCARD ALL; or the URL says "
+                    "?pooling=transaction"
+                )
         if found["session_replication_role"] == "replica":
             raise ConfigurationError(
                 "session_replication_role is replica, by which foreign keys do not hold: the inbox needs origin"
@@ -185,6 +196,28 @@ class Server:
         unlike = [name for name, value in _SETTINGS.items() if found[name] not in (value, None)]
         if unlike:
             raise ConfigurationError(f"the PostgreSQL server does not take these settings: {', '.join(unlike)}")
+
+    def _set(self, connection: PostgresConnection, wanted: Mapping[str, str], *, local: bool) -> None:
+        """Set the schema and the settings, until the transaction ends if `local`.
+
+        A commit has to survive the loss of power, whatever the role's default
+        (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
+        """
+        ask(
+            connection,
+            "SELECT set_config('search_path', quote_ident(%s), %s), "
+            "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', %s) "
+            "END UNION ALL SELECT set_config(name, value, %s), NULL FROM unnest(%s::text[], %s::text[]) "
+            "AS wanted(name, value) WHERE name = %s OR current_setting(name, true) <> value",
+            [self.schema, local, local, local, [*wanted], [*wanted.values()], _SESSION],
+        )
+
+
+def _settings(connection: PostgresConnection) -> dict[str, str | None]:
+    """Return the settings that count, None for those that this server does not have."""
+    names = [*_SETTINGS, _SESSION, "session_replication_role"]
+    asked = "SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS name"
+    return dict(ask(connection, asked, [names]).fetchall())
 
 
 def cut(connection: PostgresConnection) -> None:
@@ -206,7 +239,8 @@ def translated(error: Exception) -> Exception:
     if isinstance(error, rejected):
         return InboxError(f"the inbox does not take it: {_primary_message(error)}")
     if isinstance(error, psycopg.Error | OSError):
-        return InboxUnavailable(f"the inbox cannot be reached or written to: {_primary_message(error)}")
+        said = f"the inbox cannot be reached or written to: {_primary_message(error)}"
+        return InboxUnavailable(said if (advice := hint(error)) is None else f"{said}: {advice}")
     return error
 
 

@@ -256,6 +256,11 @@ _USED = (
     "heartbeat",
     "purged",
 )
+# What processes read and write.
+_TABLES = (
+    *("attempt", "audit", "counter", "counter_hour", "delivery", "heartbeat"),
+    *("paused", "poll", "progress", "purged", "receiver", "tally"),
+)
 _IS_STEP = re.compile(r"inbox \d+|procrastinate .*").fullmatch
 _ALONE = 0x57484B52  # "WHKR": the advisory lock of a migration
 
@@ -273,7 +278,7 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
     with server.connect() as connection:
         for left in reversed(range(_TRIES)):
             try:
-                with connection.transaction():
+                with server.transaction(connection):
                     return _migrate_and_grant(connection, server, role)
             except psycopg.errors.DeadlockDetected:
                 if not left:
@@ -360,6 +365,32 @@ def check_ready(connection: PostgresConnection, server: Server) -> None:
         raise ConfigurationError(
             f"the schema {server.schema} of the PostgreSQL server {what}: run  webhook-receiver inbox migrate URL  "
             "with the inbox's URL, as a role that may make them"
+        )
+
+
+def check_rights(connection: PostgresConnection, server: Server) -> None:
+    """Check that a role that may put may do all else that a process does; one that may not only reads.
+
+    Raises:
+        ConfigurationError: it lacks rights, each of which is named.
+    """
+    lacking = ask(
+        connection,
+        "SELECT 'GRANT ' || string_agg(r.name, ', ') || ' ON ' || quote_ident(current_schema()) || '.' || "
+        "quote_ident(c.relname) || ' TO ' || quote_ident(current_user) "
+        "FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r(name) "
+        "WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(%s) "
+        "AND NOT has_table_privilege(c.oid, r.name) AND has_table_privilege('delivery', 'INSERT') GROUP BY c.oid "
+        "UNION ALL SELECT 'GRANT USAGE ON SEQUENCE ' || s.name || ' TO ' || quote_ident(current_user) "
+        "FROM pg_get_serial_sequence('delivery', 'seq') AS s(name) "
+        "WHERE NOT has_sequence_privilege(s.name, 'USAGE, UPDATE') AND has_table_privilege('delivery', 'INSERT') "
+        "ORDER BY 1",
+        [[*_TABLES]],
+    ).fetchall()
+    if lacking:
+        raise ConfigurationError(
+            f"this role lacks rights in the schema {server.schema}: its owner runs  webhook-receiver inbox migrate "
+            f"URL --grant ROLE  or {'; '.join(grant for (grant,) in lacking)}"
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -17,13 +17,18 @@ import psycopg
 from ...errors import ConfigurationError, InboxUnavailable
 from ..commits import COMMITS
 from ..futures import resolve
-from .connection import MOST_CONNECTIONS, NoConnection, cut, translated
+from .connection import MOST_CONNECTIONS, NoConnection, Server, cut, translated
 from .rows import PostgresConnection, PostgresOperation, Request, Result
 
 logger = logging.getLogger("webhook_receiver")
 
 _SECONDS_BETWEEN_TRIES = 30.0  # to get a connection where none was left
 _TRIES = 5  # of a transaction that others got in the way of
+_IN_THE_WAY = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,  # by a lock_timeout
+    psycopg.errors.SerializationFailure,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Writer:
 
     Args:
         name: the name of the thread.
-        connect: opens the connection; called again after an error that has ended it.
+        server: what it connects to, and again after an error that has ended the connection.
         most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
         at_once: the operations that are a transaction by themselves, and get none around them.
@@ -48,14 +53,14 @@ class Writer:
     def __init__(
         self,
         name: str,
-        connect: Callable[[], PostgresConnection],
+        server: Server,
         most: int,
         patience: float,
         at_once: Collection[PostgresOperation[Any, Any]] = (),
         connection: PostgresConnection | None = None,
     ) -> None:
-        self._connect = connect
-        self._at_once = at_once
+        self._server = server
+        self._at_once = () if server.pooling == "transaction" else at_once
         self._most = most
         self._patience = patience
         self._connection = connection
@@ -153,7 +158,7 @@ class Writer:
         for left in reversed(range(_TRIES)):
             try:
                 return self._somewhere(operation, requests)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            except _IN_THE_WAY:
                 if not left:
                     raise
         raise AssertionError("unreachable")
@@ -188,7 +193,7 @@ class Writer:
             if connection is None:
                 connection = self._connection = self._connected()
                 self._began = time.monotonic()
-            with nullcontext() if operation in self._at_once else connection.transaction():
+            with nullcontext() if operation in self._at_once else self._server.transaction(connection):
                 results = [*operation(connection, requests)]
         except BaseException as error:
             self._began = None
@@ -203,7 +208,7 @@ class Writer:
         if time.monotonic() < self._connects_again and any(other._connection for other in self.others):
             raise NoConnection(self._rejection)
         try:
-            return self._connect()
+            return self._server.connect()
         except ConfigurationError as error:  # it was right when the inbox was opened, and may be again
             raise InboxUnavailable(str(error)) from None
 
