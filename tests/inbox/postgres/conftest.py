@@ -49,7 +49,7 @@ class Debian:
 def debians() -> Generator[Debian]:
     programs = debian()
     assert programs is not None, "such a test is marked with needs_debian"
-    server, authority = Postgres(programs=programs, ssl="on", max_connections=200), trustme.CA()
+    server, authority = Postgres(programs=programs, fsync="off", ssl="on", max_connections=200), trustme.CA()
     found = Debian(server, authority)
     try:
         ca = server.give("ca.pem", authority.cert_pem.bytes())

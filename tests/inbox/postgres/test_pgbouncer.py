@@ -1,24 +1,26 @@
-"""Behind PgBouncer: a session for each connection works, so does one for each transaction, and anything else is named."""
+"""Behind PgBouncer: a session for each connection works, so does one for each transaction; the rest is named."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.postgres import execute, needs_debian
+from tests.postgres import database, execute, needs_debian
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import from_url
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
 from webhook_receiver.inbox.records import Stored
-from webhook_receiver.testing.inbox_suite import claim, put, settle
+from webhook_receiver.testing.inbox_suite import Make, SharedInboxSuite, claim, put, settle
 
+from .conftest import Debian
 from .pgbouncer import needs_pgbouncer, pgbouncer
 from .receivers import all_handled, working
 
@@ -173,6 +175,20 @@ async def test_a_pool_whose_sessions_are_all_taken_is_away_and_comes_back(pooled
 async def test_without_a_pooler_it_works_too(app_url: str) -> None:
     async with working(f"{app_url}?pooling=transaction") as hooks:
         await all_handled(hooks)
+
+
+@pytest.mark.faults  # a hundred tests, each with a database and a pooler of its own
+class TestPooledInbox(SharedInboxSuite):
+    @pytest.fixture
+    def make(self, debians: Debian, debian_template: str, tmp_path: Path) -> Generator[Make]:
+        with ExitStack() as stack:
+
+            @cache
+            def pooled(name: str) -> str:
+                url = stack.enter_context(database(debians.server.address, debian_template))
+                return stack.enter_context(pgbouncer(url.replace("postgres@", "app@"), tmp_path, "transaction"))
+
+            yield lambda name: PostgresInbox(pooled(name), pooling="transaction")
 
 
 def test_any_other_pooling_is_rejected() -> None:
