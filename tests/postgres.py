@@ -101,7 +101,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _run(self, program: str, *arguments: str) -> None:
-        said = [self._programs / program, *arguments, "-D", self.data]
+        said: list[str | Path] = [self._programs / program, *arguments, "-D", self.data]
         subprocess.run(said, check=True, stdout=subprocess.DEVNULL, user=USER, cwd=self.folder)
 
     def give(self, name: str, content: bytes | str) -> Path:

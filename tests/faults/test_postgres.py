@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -114,7 +115,7 @@ def make(tmp_path: Path) -> Generator[Callable[..., Cluster]]:
     """Make a cluster of processes that all use one server."""
     with ExitStack() as stack:
 
-        def make(*, workers: int = 2, apart: bool = False, also: int | None = None, **settings: object) -> Cluster:
+        def make(*, workers: int = 2, apart: bool = False, also: int | None = None, **settings: Any) -> Cluster:
             server = stack.enter_context(postgres(**settings))
             execute(f"{server.address}/postgres", "CREATE DATABASE inbox")
             execute(f"{server.address}/postgres", "CREATE ROLE app LOGIN")

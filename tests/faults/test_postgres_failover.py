@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,10 +86,12 @@ async def test_a_receiver_goes_on_with_the_standby_that_was_promoted(pair: tuple
 @pytest.mark.faults
 def test_processes_go_on_with_the_standby_that_was_promoted(pair: tuple[Postgres, Postgres], tmp_path: Path) -> None:
     primary, standby = pair
-    options = {"url": reached(primary, standby), "work": False, "worker": {"lease": LEASE, "poll": 0.1}}
+    options: dict[str, Any] = {"url": reached(primary, standby), "work": False}
+    options["worker"] = {"lease": LEASE, "poll": 0.1}
+    receiver, workers = Server(tmp_path, **options), [Worker(tmp_path, **options) for _ in range(2)]
     with ExitStack() as stack:
-        receiver = stack.enter_context(Server(tmp_path, **options))
-        workers = [stack.enter_context(Worker(tmp_path, **options)) for _ in range(2)]
+        for each in (receiver, *workers):
+            stack.enter_context(each)
         cluster = Cluster(tmp_path, primary, f"{primary.address}/inbox", receiver, workers)
         with sending(cluster) as sender:
             sender.budget = 10_000

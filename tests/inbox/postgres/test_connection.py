@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.postgres import execute
 from webhook_receiver import ConfigurationError
@@ -44,6 +45,7 @@ def test_what_stands_in_the_place_of_a_port_is_not_shown() -> None:
         ("postgresql://app:p%40s%2Fs@one:5432,two:5433/hooks", "postgresql://one,two:5432,5433/hooks?schema=hooks"),
         ("postgresql:///hooks?host=/run/a@b&user=me@here", "postgresql:///run/a@b/hooks?schema=hooks"),
         ("host=db dbname=hooks password=a@b/c", "postgresql://db/hooks?schema=hooks"),
+        ("postgresql:///?service=hooks", "postgresql:///?service=hooks&schema=hooks"),
         ("postgresql://[::1]:5433/hooks", "postgresql://::1:5433/hooks?schema=hooks"),
     ],
 )
@@ -54,6 +56,43 @@ def test_a_server_is_shown_by_its_hosts_ports_and_database(url: str, said: str) 
 def test_a_server_that_is_gone_without_a_word_is_noticed_unless_the_url_says_otherwise() -> None:
     assert "connect_timeout=5 tcp_user_timeout=15000" in Server("postgresql://db/hooks", "hooks").conninfo
     assert "connect_timeout=60" in Server("postgresql://db/hooks?connect_timeout=60", "hooks").conninfo
+
+
+@pytest.mark.parametrize(
+    ("url", "attributes"),
+    [
+        ("postgresql://one,two/hooks", "read-write"),
+        ("postgresql://one:5433,two/hooks?target_session_attrs=any", "any"),
+        ("postgresql:///hooks?host=one,two&hostaddr=192.0.2.1,192.0.2.2", "read-write"),
+        ("postgresql://one/hooks", None),
+    ],
+)
+def test_of_several_hosts_the_one_that_takes_writes_is_meant(url: str, attributes: str | None) -> None:
+    assert conninfo_to_dict(Server(url, "hooks").conninfo).get("target_session_attrs") == attributes
+
+
+def test_the_environment_says_which_of_several_hosts_is_meant_and_who_we_are(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "prefer-standby")
+    server = Server("postgresql://one,two/hooks", "hooks")
+    assert conninfo_to_dict(server.conninfo)["target_session_attrs"] == "prefer-standby"
+    named = {"a": f"{empty_database}?application_name=a", "b": empty_database}
+    monkeypatch.setenv("PGAPPNAME", "b")
+    for name, url in named.items():
+        with Server(url, "hooks").connect() as connection:
+            assert connection.execute("SHOW application_name").fetchone() == (name,)
+    monkeypatch.delenv("PGAPPNAME")
+    with Server(empty_database, "hooks").connect() as connection:
+        assert connection.execute("SHOW application_name").fetchone() == ("webhook-receiver",)
+
+
+def test_options_of_the_url_are_settings_of_the_session_but_for_those_of_the_inbox(empty_database: str) -> None:
+    url = f"{empty_database}?options=-c%20work_mem%3D3MB%20-c%20search_path%3Dpublic&keepalives_idle=7"
+    with Server(url, "hooks").connect() as connection:
+        assert connection.execute("SHOW work_mem").fetchone() == ("3MB",)
+        assert connection.execute("SHOW search_path").fetchone() == ("hooks",)
+        assert connection.info.get_parameters()["keepalives_idle"] == "7"
 
 
 @pytest.mark.parametrize("schema", ["", "Hooks", "1hooks", "hooks; DROP", "x" * 64])

@@ -13,6 +13,7 @@ from webhook_receiver.delivery import Delivery
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import Filter, from_url
 from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.postgres.connection import Server
 from webhook_receiver.inbox.postgres.rows import PostgresConnection
 from webhook_receiver.inbox.records import Duplicate, Entry, FailedAttempt, HandlerState, State, Stored
 from webhook_receiver.testing.inbox_suite import DEAD, NOW, claim, entry, listed, put, settle
@@ -127,6 +128,24 @@ async def test_no_claim_is_compiled(postgres_url: str, postgres_address: str) ->
         assert plan is not None
         assert "JIT" not in plan[0][0]
         assert connection.execute("SHOW jit").fetchone() == ("off",)
+
+
+async def test_a_transaction_that_takes_longer_than_the_session_allows_names_the_setting(postgres_url: str) -> None:
+    inbox = await PostgresInbox(f"{postgres_url}?options=-c%20transaction_timeout%3D500ms").open()
+    with pytest.raises(InboxUnavailable, match="SET transaction_timeout = '60s'"):
+        await inbox._writer(0).submit(lambda connection, _: [connection.execute("SELECT pg_sleep(60)")], None)
+    assert await put(inbox, "d-1") == [Stored("d-1")]
+    await inbox.close()
+
+
+@pytest.mark.parametrize(("given", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_commit_is_on_the_disk_and_what_standbys_have_is_up_to_the_role(
+    postgres_url: str, given: str, found: str
+) -> None:
+    for pooling in ("session", "transaction"):
+        server = Server(f"{postgres_url}?options=-c%20synchronous_commit%3D{given}", "webhook_receiver", pooling)
+        with server.connect() as connection, server.transaction(connection):
+            assert connection.execute("SHOW synchronous_commit").fetchone() == (found,)
 
 
 async def test_what_was_only_read_amiss_is_whole_again(

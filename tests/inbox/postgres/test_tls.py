@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-import psycopg
 import pytest
 import trustme
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.postgres import execute, needs_debian
 from webhook_receiver.errors import InboxUnavailable
@@ -109,7 +110,7 @@ async def test_a_service_file_says_where_the_server_is(
 ) -> None:
     url = from_url(reached(debian_url, debians))
     assert isinstance(url, PostgresInbox)
-    given = psycopg.conninfo.conninfo_to_dict(url.server.conninfo)
+    given = conninfo_to_dict(url.server.conninfo)
     of_service = ("host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert")
     lines = [f"{name}={given[name]}" for name in of_service]
     file = tmp_path / "services"
@@ -125,7 +126,7 @@ async def test_a_service_file_says_where_the_server_is(
 @needs_pgbouncer
 async def test_a_pooler_has_tls_on_both_sides(debian_url: str, debians: Debian, tmp_path: Path) -> None:
     cert, key = debians.pair("pooler", debians.authority, NAME)
-    settings = {
+    settings: dict[str, Any] = {
         "client_tls_sslmode": "require",
         "client_tls_cert_file": cert,
         "client_tls_key_file": key,

@@ -39,7 +39,8 @@ _OF_START = {
         r"no password supplied": "the password is in PGPASSWORD, or in a file of mode 0600 that passfile=FILE in the "
         "URL names",
         r"session is read-only|server is in hot standby": _WRITES,
-        r"unsupported startup parameter": "PgBouncer needs  ignore_startup_parameters = extra_float_digits,options",
+        r"unsupported startup parameter": "PgBouncer passes options over with  ignore_startup_parameters = options; "
+        "settings of the role do the same as options of the URL or of PGOPTIONS",
     }.items()
 }
 
