@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from tests.helpers import NOW, SECRET, signed
 from tests.telemetry.collecting import collecting
 from tests.working import AT_ONCE, Faulty, about, deliver, durable, settled, until
 from webhook_receiver import (
+    ApiError,
     Attempt,
     CallNext,
+    Changes,
     Event,
+    Filter,
     GiveUp,
     InboxUnavailable,
     OrderFulfilled,
@@ -105,6 +109,7 @@ def test_names_are_those_of_the_semantic_conventions() -> None:
         messaging.MESSAGING_MESSAGE_ID,
     )
     assert names.DESTINATION == messaging.MESSAGING_DESTINATION_NAME
+    assert names.DOCUMENTS == messaging.MESSAGING_BATCH_MESSAGE_COUNT
     assert {"receive", "process", "send"} <= {each.value for each in messaging.MessagingOperationTypeValues}
     assert names.ERROR == error_attributes.ERROR_TYPE
     assert error_attributes.ErrorTypeValues.OTHER.value == names.OTHER
@@ -309,6 +314,102 @@ async def test_an_inbox_that_fails_is_told_by_the_span_of_the_receipt() -> None:
             assert (await hooks.receive({}, about())).response.status == 503
     (span,) = collected.spans
     assert (told(span)["error.type"], span.status.status_code) == ("InboxUnavailable", StatusCode.ERROR)
+
+
+# Polls
+
+
+def polling(*pages: Changes | Exception) -> WebhookReceiver:
+    """Return a receiver that polls a source of these pages, and handles what it tells."""
+    left = [*pages]
+
+    async def listing(cursor: str | None) -> Changes:
+        trace.get_tracer_provider().get_tracer("mine").start_span("GET /orders").end()
+        page = left.pop(0)
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+    hooks = durable()
+    hooks.on(Event, name="handler")(lambda event: None)
+    hooks.poll_every(3600, listing)
+    return hooks
+
+
+async def test_each_page_of_a_poll_is_a_span_to_which_its_attempts_belong() -> None:
+    hooks = polling(
+        Changes([about("o-1"), about("o-2")], "1", more=True), Changes([about("o-2"), about("o-3")], "2", more=False)
+    )
+    with collecting() as collected:
+        async with hooks:
+            await until(lambda: len(collected.named("process")) == 3)
+    first, second = collected.named("poll")
+    assert (first.name, first.kind, first.parent) == ("poll up42", SpanKind.CLIENT, None)
+    assert told(first) == {
+        "messaging.system": "webhook_receiver",
+        "messaging.operation.name": "poll",
+        "messaging.operation.type": "receive",
+        "messaging.destination.name": "up42",
+        "webhook_receiver.source": "listing",
+        "messaging.batch.message_count": 2,
+        "webhook_receiver.stored": 2,
+        "webhook_receiver.known": 0,
+    }
+    assert (told(second)["webhook_receiver.stored"], told(second)["webhook_receiver.known"]) == (1, 1)
+    pages = [ids(span.context) for span in (first, second)]
+    assert [ids(span.parent) for span in collected.named("GET")] == pages
+    attempts = collected.named("process")
+    assert sorted(ids(span.parent) for span in attempts) == sorted([pages[0], pages[0], pages[1]])
+    for span in attempts:
+        assert [ids(link.context) for link in span.links] == [ids(span.parent)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ApiError("the API is full"), "the API is full"),
+        (OSError("GET /?key=s3cret"), r"OSError at .*test_tracing.py:\d+"),
+    ],
+)
+async def test_a_poll_that_fails_tells_why_and_no_message_of_others(error: Exception, said: str) -> None:
+    hooks = polling(error)
+    with collecting() as collected:
+        async with hooks:
+            await until(lambda: len(collected.named("poll")) == 1)
+    (span,) = collected.named("poll")
+    assert (told(span)["error.type"], span.status.status_code) == (type(error).__name__, StatusCode.ERROR)
+    assert re.fullmatch(said, span.status.description or "")
+    assert "s3cret" not in span.to_json()
+
+
+async def test_a_poll_is_a_part_of_a_span_around_it_unless_that_has_ended() -> None:
+    hooks = polling(Changes([], "1", more=False), Changes([], "2", more=False))
+    with collecting() as collected:
+        tracer = collected.tracers.get_tracer("host")
+        startup = tracer.start_span("startup")
+        with trace.use_span(startup):
+            startup.end()
+            await hooks.__aenter__()
+        await until(lambda: len(collected.named("poll")) == 1)
+        with tracer.start_as_current_span("by hand") as by_hand:
+            assert await hooks.pollers[0].poll(early=True) is not None
+        await hooks.__aexit__(None, None, None)
+    alone, inside = collected.named("poll")
+    assert alone.parent is None
+    assert ids(inside.parent) == ids(by_hand.get_span_context())
+
+
+async def test_what_is_not_sampled_at_the_poll_has_no_attempt_either() -> None:
+    hooks = polling(Changes([about("o-1")], "1", more=False))
+    with collecting(ParentBased(ALWAYS_OFF)) as collected:
+        async with hooks:
+            await until(lambda: hooks.runtime.polled["stored listing"] == 1)
+            (summary,) = await hooks.inbox.find(Filter())
+            stored = await settled(hooks, summary.id)
+    assert collected.spans == ()
+    context = context_of(stored.delivery.context)
+    assert context is not None
+    assert not context.trace_flags.sampled
 
 
 contexts = st.builds(

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count, islice
@@ -35,6 +35,7 @@ from ..inbox.records import Entry, PollLease, PollOutcome, Stored
 from ..logs import LineLimit, log_failure
 from ..redaction import place_of, storable
 from ..senders.source import MOST_OF_A_CURSOR, Changes, Source, StartsAt, api_error, source_name
+from ..telemetry import PolledPage
 from . import Runtime
 from .intake import log_failed_validators
 
@@ -130,9 +131,11 @@ class Poller:
         self._interval = interval
         self._max_document = max_document
         self._wait = 0.0
+        """The seconds before which nobody polls, by the end of the latest poll of this process."""
         self._left_out: list[str] = []
         """What this poll has left out: documents that are too large."""
-        """The seconds before which nobody polls, by the end of the latest poll of this process."""
+        self._context: str | None = None
+        """What the deliveries of this page keep of its telemetry."""
         self._logged = ""
         """What kind of error was logged last, unless a poll has succeeded since."""
         self._told: dict[bytes, None] = {}
@@ -261,19 +264,24 @@ class Poller:
     async def _pages(self, lease: PollLease, cursor: str | None, progress: Progress | None) -> Polled:
         polled, seen = Polled(), {cursor}
         self._left_out.clear()
-        for page in count(1):
-            changes = await self._ask(cursor)
-            polled = await self._put(changes, cursor, lease, polled, progress)
+        telemetry = self._runtime.telemetry
+        for number in count(1):
+            with nullcontext(PolledPage()) if telemetry is None else telemetry.poll(self.name) as page:
+                self._context, before = page.context, polled
+                changes = await self._ask(cursor)
+                polled = await self._put(changes, cursor, lease, polled, progress)
+                page.documents = len(changes.documents)
+                page.stored, page.known = polled.stored - before.stored, polled.known - before.known
             if not changes.more:
                 break
             if changes.cursor in seen:
                 raise ApiError(
                     f"the source {self.name} goes in a circle: it says that more is behind an earlier cursor"
                 )
-            if page == MOST_PAGES:
+            if number == MOST_PAGES:
                 logger.info(
                     "%s: the source %s has more behind %d pages: the next poll goes on there",
-                    *(self._runtime.name, self.name, page),
+                    *(self._runtime.name, self.name, number),
                 )
                 break
             cursor = changes.cursor
@@ -400,7 +408,7 @@ class Poller:
         runtime = self._runtime
         now = runtime.clock()
         # It was read from the sender's API, so an order check has nothing to confirm.
-        delivery = Delivery(new_id(now), runtime.name, (), document, now, None, True, "poll")
+        delivery = Delivery(*(new_id(now), runtime.name, (), document, now, None, True, "poll"), context=self._context)
         found = runtime.dispatcher.parse_all(document, ())
         failed = [each for each in found if isinstance(each, Exception) and not isinstance(each, WebhookError)]
         if failed and self._invalid.left_out("") is not None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ..delivery import Headers
@@ -23,8 +24,9 @@ from ..errors import WebhookError
 from ..responses import Receipt
 from ..routing import Middleware
 from .observed import Observed
+from .polled_page import PolledPage
 
-__all__ = ["Observed", "Telemetry", "found"]
+__all__ = ["Observed", "PolledPage", "Telemetry", "found"]
 
 
 class Telemetry(Protocol):
@@ -43,6 +45,14 @@ class Telemetry(Protocol):
             signed_at: the time of its signature, in Unix seconds; None if it states none.
             now: the time of receipt, in Unix seconds.
             take: takes it, given the context to keep with its delivery.
+        """
+        ...
+
+    def poll(self, source: str) -> AbstractContextManager[PolledPage]:
+        """Measure a request for a page of a source, until the page is put.
+
+        Args:
+            source: the name of the source.
         """
         ...
 

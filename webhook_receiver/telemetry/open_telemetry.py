@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from importlib import metadata
 from time import perf_counter
 from weakref import WeakKeyDictionary
@@ -20,8 +21,9 @@ from . import names
 from .figures import Figures
 from .instruments import Instruments
 from .observed import Observed
+from .polled_page import PolledPage
 from .readings import Bounds, Source
-from .tracing import Tracing, tell_error, tell_receipt, text_of
+from .tracing import Tracing, tell_error, tell_failed_poll, tell_page, tell_receipt, text_of
 
 _instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 """One for each provider: several receivers share the metrics of a process."""
@@ -93,6 +95,25 @@ class OpenTelemetry:
         else:
             tell_receipt(span, receipt)
             return receipt
+        finally:
+            detach(token)
+            span.end()
+
+    @contextmanager
+    def poll(self, source: str) -> Generator[PolledPage]:
+        """See `Telemetry`."""
+        if self._tracing is None:
+            yield PolledPage()
+            return
+        span = self._tracing.poll(self._observed.name, source)
+        page, token = PolledPage(text_of(span)), attach(set_span_in_context(span))
+        try:
+            yield page
+        except BaseException as error:
+            tell_failed_poll(span, error)
+            raise
+        else:
+            tell_page(span, page)
         finally:
             detach(token)
             span.end()

@@ -1,8 +1,11 @@
-"""The spans: one of each receipt, one of each attempt, and what links them across processes and machines.
+"""The spans: of each receipt, each page of a poll and each attempt, and what links them across processes and machines.
 
 A receipt has the kind SERVER: somebody waits for the answer; inside of a span of the host's it is INTERNAL. The text of
 its context is kept with the delivery. Every attempt, in whatever process and however late, is its child, so that all of
 a delivery is one trace, sampled as its receipt is; and it links to it, as the semantic conventions ask of a consumer.
+
+A page of a poll has the kind CLIENT, and is to what it brings what a receipt is to its delivery. It is a part of a span
+around it that has not ended, and else a trace of its own: polls go on long after what started them.
 
 What a stranger sends decides nothing: the header `traceparent` is read only of a request that is verified, and becomes
 a link of its receipt, never the parent, so that nobody else chooses what is sampled.
@@ -33,9 +36,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ..delivery import Attempt, Headers
 from ..errors import GiveUp, Retry, WebhookError
 from ..inbox.records import MOST_CONTEXT
-from ..redaction import frames, message, summary
+from ..redaction import frames, message, place_of, summary
 from ..responses import Receipt
 from . import names
+from .polled_page import PolledPage
 
 _VERSION = "00"  # of the header traceparent (w3.org/TR/trace-context)
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -77,6 +81,21 @@ class Tracing:
             },
             links=links,
             start_time=None if now is None or self._own_clock else int(now * 1e9),
+        )
+
+    def poll(self, receiver: str, source: str) -> Span:
+        """Return the span of a request for a page of a source."""
+        return self._tracer.start_span(
+            f"poll {receiver}",
+            None if get_current_span().is_recording() else Context(),
+            SpanKind.CLIENT,
+            {
+                names.SYSTEM: names.SCOPE,
+                names.OPERATION: "poll",
+                names.OPERATION_TYPE: "receive",
+                names.DESTINATION: receiver,
+                names.SOURCE: source,
+            },
         )
 
     def attempt(self, receiver: str, attempt: Attempt, *, is_stored: bool) -> Span:
@@ -164,6 +183,21 @@ def tell_receipt(span: Span, receipt: Receipt) -> None:
     if receipt.error is not None:
         told[names.ERROR] = type(receipt.error).__name__
     span.set_attributes(told)
+
+
+def tell_page(span: Span, page: PolledPage) -> None:
+    """Let the span of a page tell how much of it was new."""
+    if span.is_recording():
+        span.set_attributes({names.DOCUMENTS: page.documents, names.STORED: page.stored, names.KNOWN: page.known})
+
+
+def tell_failed_poll(span: Span, error: BaseException) -> None:
+    """Let the span of a page tell why it failed: an error that is not ours may have a key in its message."""
+    if not span.is_recording():
+        return
+    span.set_attribute(names.ERROR, type(error).__qualname__)
+    if isinstance(error, Exception):
+        span.set_status(StatusCode.ERROR, str(error) if isinstance(error, WebhookError) else place_of(error))
 
 
 def tell_error(span: Span, error: BaseException) -> None:
