@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """The path that senders post to, with `serve`."""
     uds: str | None = None
     """The Unix socket that `serve` listens on instead."""
+    fd: Annotated[int, Field(ge=0)] | None = None
+    """The file descriptor of a socket that was passed to `serve` to listen on instead."""
     workers: Number = 1
     """The number of server processes of `serve`."""
     http: Literal["h11", "httptools"] = "h11"

@@ -9,7 +9,7 @@ import pytest
 from typer import Exit
 
 from tests.commands import run
-from webhook_receiver.cli.addresses import check_address, check_socket
+from webhook_receiver.cli.addresses import check_address, check_descriptor, check_socket
 
 NOT_OURS = "192.0.2.1"  # of RFC 5737, for documents
 
@@ -104,9 +104,32 @@ def test_a_socket_that_another_process_listens_on_is_told(tmp_path: Path, capsys
     assert "another process does" in complaint(capsys)
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_passed_socket_that_listens_is_fine_and_stays_open(family: socket.AddressFamily) -> None:
+    with socket.socket(family) as passed:
+        if family is socket.AF_UNIX:
+            passed.bind("passed.sock")
+        passed.listen()
+        check_descriptor(passed.fileno())
+        assert passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+@pytest.mark.parametrize("what", ["a file", "a socket that does not listen", "nothing"])
+def test_a_passed_descriptor_that_is_no_socket_that_listens_is_told(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("a file").open("w", encoding="utf-8") as file, socket.socket() as silent:
+        number = {"a file": file.fileno(), "a socket that does not listen": silent.fileno(), "nothing": 1_000_000}[what]
+        with pytest.raises(Exit):
+            check_descriptor(number)
+        assert not file.closed
+    assert f"cannot listen on the file descriptor {number}: it is no socket that listens" in complaint(capsys)
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        ["serve", "app:hooks", "--fd", "1"],
         ["serve", "app:hooks", "--uds", "no/such/x.sock"],
         ["serve", "app:hooks", "--workers", "2", "--uds", "app.py"],
         ["serve", "app:hooks", "--host", NOT_OURS],

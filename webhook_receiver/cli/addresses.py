@@ -78,6 +78,24 @@ def check_socket(path: str) -> None:
         raise fail(f"cannot listen on {path}: {_reason(error, place)}") from None
 
 
+def check_descriptor(fd: int) -> None:
+    """Check that a file descriptor is a socket that listens, as systemd and others pass it.
+
+    Raises:
+        typer.Exit: it is not; the message was printed.
+    """
+    try:
+        with closing(socket.fromfd(fd, socket.AF_UNIX, socket.SOCK_STREAM)) as passed:
+            listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:  # it is not open, or no socket
+        listens = 0
+    if not listens:
+        raise fail(
+            f"cannot listen on the file descriptor {fd}: it is no socket that listens; whoever starts this passes one, "
+            "such as systemd by a .socket unit, whose first one is 3"
+        )
+
+
 def _reason(error: OSError, place: Path) -> str:
     if error.errno == errno.ENOENT:
         return f"there is no folder {place.absolute().parent}: create it, or give --uds another path"

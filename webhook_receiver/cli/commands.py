@@ -98,6 +98,7 @@ _LAST_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("late", "drip"), "SECONDS"),
     "retry": "TIMES",
     "uds": "PATH",
+    "fd": "N",
     "lose": "SHARE",
     "to": "SECRET",
 }
@@ -198,6 +199,10 @@ def serve_command(
         str, typer.Option(callback=options.checked_path, help="The path that senders post to.")
     ] = "/webhooks",
     uds: Annotated[str | None, typer.Option(help="Listen on this Unix socket instead.")] = None,
+    fd: Annotated[
+        int | None,
+        typer.Option(min=0, help="Listen on the socket that was passed as this file descriptor instead."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="The number of server processes.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file changes.")] = False,
     http: Annotated[
@@ -245,27 +250,34 @@ def serve_command(
     import asyncio
 
     from . import exporters, serve
-    from .addresses import check_address, check_socket
+    from .addresses import check_address, check_descriptor, check_socket
     from .app_loader import load
     from .connections import checked_limit
 
+    if uds is not None and fd is not None:
+        raise typer.BadParameter("it listens on one socket: give --uds or --fd", param_hint="--fd")
     if reload and workers > 1:
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
     options.check_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     connections = checked_limit(max_connections)
-    check_address(host, port) if uds is None else check_socket(uds)
+    if fd is not None:
+        check_descriptor(fd)
+    elif uds is not None:
+        check_socket(uds)
+    else:
+        check_address(host, port)
     options.check_inspector(inspector, inspector_passwords, writable=inspector_writable, path=path)
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
         metrics = None if metrics_port is None else exporters.Metrics(metrics_host, metrics_port, workers)
-        exporters.check(metrics, None if uds else port)
+        exporters.check(metrics, port if uds is None and fd is None else None)
         asyncio.run(serve.try_inboxes(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
     scheme = "https" if ssl_certfile else "http"
     address = f"[{host}]" if ":" in host else host
     at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"
-    where = f"on the socket {uds} at {path}" if uds else at
+    where = at if uds is None and fd is None else f"on the socket {uds or fd} at {path}"
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
     serve.announce(f"{target} receives {where}; handlers: {names}", log_format)
     if inspector is not None and inspector_passwords is not None:
@@ -283,6 +295,7 @@ def serve_command(
         host=host,
         port=port,
         uds=uds,
+        fd=fd,
         workers=workers,
         reload=reload,
         timeout_graceful_shutdown=serve.grace(hooks),

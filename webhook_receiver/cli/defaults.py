@@ -19,7 +19,7 @@ _TABLE = b"[tool.webhook-receiver]"
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "serve": (
-        *("host", "port", "path", "uds", "workers", "http", "max_connections", "root_path"),
+        *("host", "port", "path", "uds", "fd", "workers", "http", "max_connections", "root_path"),
         *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password"),
         *("inspector", "inspector_passwords", "inspector_writable", "metrics_port", "metrics_host", "log_format"),
     ),

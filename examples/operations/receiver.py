@@ -1,0 +1,15 @@
+"""The receiver that the files beside this one deploy. `serve` stores what comes, `worker` runs the handlers.
+
+WEBHOOK_RECEIVER_SECRET=try-me WEBHOOK_RECEIVER_INBOX=sqlite:///hooks.db webhook-receiver serve receiver:hooks
+"""
+
+from webhook_receiver import OrderFulfilled, WebhookReceiver
+from webhook_receiver.settings import Settings
+
+settings = Settings()
+hooks = WebhookReceiver(secret=settings.secret, inbox=settings.inbox, work=False)
+
+
+@hooks.on_fulfilled
+async def download(order: OrderFulfilled) -> None:
+    print("ready to download:", order.order_id, flush=True)
