@@ -15,7 +15,7 @@ import threading
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 import httpx
@@ -484,6 +484,19 @@ def test_send_says_what_does_not_go_together_of_senders(options: list[str], comp
     done = run("send", "http://127.0.0.1:9/", *options, cwd=others)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["demo", "dev", "inspect", "poll", "serve", "worker"])
+def test_what_windows_cannot_end_is_rejected_there_at_the_start(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook_receiver.cli.commands.sys", SimpleNamespace(platform="win32"))
+    with pytest.raises(Exception, match=f"{name} needs Linux or macOS.*: run it in WSL or in a container"):
+        typer.main.get_command(app).main([name, "no_such_module:hooks"], standalone_mode=False)
+
+
+def test_what_windows_can_do_is_done_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("webhook_receiver.cli.commands.sys", SimpleNamespace(platform="win32"))
+    typer.main.get_command(app).main(["senders", "--json"], standalone_mode=False)
+    assert "stripe" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("old", "new"), [("sender", "simulator"), ("mischief", "faults")])

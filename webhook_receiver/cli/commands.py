@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -44,6 +45,9 @@ SUMMARIES: Mapping[str, str] = {
 RENAMED: Mapping[str, str] = {"sender": "simulator", "mischief": "faults"}
 """The old names of commands, and the new ones."""
 
+_ON_UNIX = frozenset({"demo", "dev", "inspect", "poll", "serve", "worker"})
+"""The commands that signals end in good order, or that ask whose a process is: Windows has neither."""
+
 _PLACES: Mapping[str, tuple[str, str]] = {
     "demo": ("commands", "demo_command"),
     "serve": ("commands", "serve_command"),
@@ -67,6 +71,11 @@ class Commands(options.Group):
         if args[0] in RENAMED:
             ctx.fail(f"No such command {args[0]!r}: it is called {RENAMED[args[0]]!r} now.")
         name, command, rest = super().resolve_command(ctx, args)
+        if name in _ON_UNIX and sys.platform == "win32":
+            ctx.fail(
+                f"{name} needs Linux or macOS, for Windows has no signal that ends it in good order: run it in WSL or "
+                "in a container"
+            )
         ctx.default_map = {name: defaults.defaults(name or "")}
         return name, command if name is None else loaded(name), rest
 

@@ -1,0 +1,97 @@
+"""What is released: its version is in one place, its licences are listed, and its workflows are sound."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import webhook_receiver
+from tests.commands import run
+from tests.helpers import ROOT
+from tests.release.licences import NOT_SHIPPED, PAGE, licence, shipped
+from webhook_receiver.errors import DISTRIBUTION
+
+PROJECT: dict[str, Any] = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+HERE = Path(__file__).parents[2]
+WORKFLOWS = sorted(HERE.joinpath(".github", "workflows").glob("*.yml"))
+FINE = {
+    *("0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"),
+    "LGPL-3.0-only",  # of psycopg, which is imported and not changed
+}
+"""The licences under which whoever uses the package has nothing to do for his own code."""
+
+
+def test_all_tell_the_version_that_the_project_has() -> None:
+    told = {version(DISTRIBUTION), webhook_receiver.__version__, run("--version").stdout.split()[-1]}
+    assert told == {PROJECT["version"]}
+
+
+def test_every_python_that_is_named_is_tried_by_the_workflow() -> None:
+    named = {each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d", each)}
+    assert f">={min(named, key=lambda each: int(each[2:]))}" == PROJECT["requires-python"]
+    assert named <= set(workflow("ci.yml")["jobs"]["run"]["strategy"]["matrix"]["python"])
+
+
+def test_the_licence_of_each_dependency_is_listed_and_lets_everybody_use_it() -> None:
+    told = dict(re.findall(r"^\| ([a-z0-9-]+) \| ([^|]+) \| (?:`|the)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    found = {name: licence(name) for name in shipped()}
+    groups = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][each] for each in extras())]
+    assert {Requirement(line).name for group in groups for line in group} <= found.keys() & told.keys()
+    assert {name: each for name, each in told.items() if name in found} == {
+        name: each for name, each in found.items() if name in told
+    }
+    for name, each in found.items():
+        assert all(FINE & set(part.split(" OR ")) for part in each.split(" AND ")), f"{name}: {each}"
+
+
+def extras() -> list[str]:
+    return [each for each in PROJECT["optional-dependencies"] if each not in NOT_SHIPPED]
+
+
+def workflow(name: str) -> dict[str, Any]:
+    (file,) = (each for each in WORKFLOWS if each.name == name)
+    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+def test_a_workflow_is_one_and_runs_what_is_there(name: str) -> None:
+    (file,) = (each for each in WORKFLOWS if each.name == name)
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    commands = re.findall(r"run: (\.ci/\w+)", file.read_text(encoding="utf-8"))
+    assert ".ci/run" in commands
+    assert all(HERE.joinpath(each).stat().st_mode & 0o111 for each in commands)
+
+
+def test_the_workflows_let_nobody_in() -> None:
+    program = shutil.which("zizmor", path=str(Path(sys.executable).parent))
+    assert program is not None
+    done = subprocess.run(
+        [program, "--offline", "--no-progress", HERE / ".github"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_is_released_is_published_by_a_job_that_can_do_nothing_else() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert jobs["build"]["permissions"] == {"contents": "read"}
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"]["id-token"] == "write"
+    assert not any("run" in step for step in jobs["publish"]["steps"])
+    assert "secrets." not in str(jobs)
