@@ -18,6 +18,9 @@ def dev(
     simulator_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The simulator's port; 0 takes a free one.")
     ] = 8042,
+    inspector_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The inspector's port; 0 takes a free one.")
+    ] = 8078,
     path: Annotated[
         str, typer.Option(callback=options.checked_path, help="The path of a receiver that is no part of an app.")
     ] = "/webhooks",
@@ -32,9 +35,10 @@ def dev(
 ) -> None:
     """Run your app and a simulator that delivers to it.
 
-    Each delivery, its response and the results of its handlers are printed. Deliveries are kept in a file of their
-    own, such as hooks.dev.db, apart from those of production. The environment of the app has the simulator's address
-    in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C ends both.
+    The first line is the address of the inspector: deliveries, the simulator's orders and webhooks, and rejected
+    requests, in the browser. Each delivery, its response and the results of its handlers are printed, too. Deliveries
+    are kept in a file of their own, such as hooks.dev.db, apart from those of production. The environment of the app has the simulator's address
+    in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C ends all.
     """
     from . import dev_loop
 
@@ -42,6 +46,7 @@ def dev(
         module,
         port=port,
         simulator_port=simulator_port,
+        inspector_port=inspector_port,
         path=path,
         secret=secret,
         secret_file=secret_file,

@@ -9,29 +9,36 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import typer
+from sse_starlette.sse import AppStatus
 
 from ..errors import ApiError, ConfigurationError, InboxError, VerificationError
-from ..inbox import State
+from ..inbox import Inbox, State
+from ..inbox.memory import MemoryInbox
 from ..inbox.sqlite import SQLiteInbox
+from ..inspector import Inspector
+from ..inspector.pages.rejected import rejected_pages
+from ..inspector.pages.simulator import simulator_pages, version
+from ..inspector.rejections import Rejections
 from ..receiver import WebhookReceiver
 from ..senders.up42.signature import UP42Signature
 from ..signatures import KeysNeeded, Secret
 from ..signatures.scheme import secret_places
-from ..simulator import payloads
+from ..simulator import Simulator, payloads
 from ..simulator.store import Outgoing, SendAttempt
-from . import app_loader, challenge, dev_processes, output, serve
+from . import app_loader, challenge, dev_processes, dev_rejections, output, serve
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
 from .key_pair import key_of_dev
 from .listing import STYLES
-from .mounted import TOKEN, unreached_in
+from .mounted import TOKEN, Mounted, unreached_in
 from .notification import UP42, Notifier
 from .output import fail, printable
 from .secret_option import read_secret, typed
@@ -51,7 +58,7 @@ class Target:
     hooks: WebhookReceiver
     url: str
     inbox: SQLiteInbox | None
-    """The inbox that it has in the local loop, to read; None if it has none in a file."""
+    """The file of its inbox in the local loop, opened by itself, to read; None if it has none in a file."""
     send: str
     """The command that sends it one notification by hand."""
     secret: Secret | None
@@ -68,6 +75,7 @@ def run(
     *,
     port: int,
     simulator_port: int,
+    inspector_port: int,
     path: str,
     secret: str | None,
     secret_file: Path | None,
@@ -82,6 +90,10 @@ def run(
         raise typer.BadParameter("a receiver has a secret or none", param_hint="--unsigned")
     if port and port == simulator_port:
         raise typer.BadParameter(f"{port} is the receiver's: give it another one", param_hint="--simulator-port")
+    if inspector_port and inspector_port in (port, simulator_port):
+        whose = "receiver" if inspector_port == port else "simulator"
+        said = f"{inspector_port} is the {whose}'s: give it another one"
+        raise typer.BadParameter(said, param_hint="--inspector-port")
     plan = Plan(
         module,
         _free(port, "--port"),
@@ -92,16 +104,21 @@ def run(
         apart=True,
         retry=retry,
         log=sys.stderr if as_json else None,
+        inspector_port=_free(inspector_port, "--inspector-port"),
     )
     by_secret = f" --secret {SECRET}"
     if given is not None:
         by_secret = f" --secret {shlex.quote(secret or '')}" if typed(secret) else ""
     if secret_file is not None:
         by_secret = f" --secret-file {shlex.quote(str(secret_file.absolute()))}"
-    targets = _targets(plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else "")
+    targets, unreached = _targets(plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else "")
     try:
-        asyncio.run(serve.try_inboxes(*(each.hooks for each in targets)))
-        asyncio.run(_run(plan, targets, as_json=as_json))
+        receivers = [each.hooks for each in targets]
+        asyncio.run(serve.try_inboxes(*receivers))
+        rejections = Rejections(partial(dev_rejections.explain, receivers))
+        with dev_rejections.taken(rejections) as place:
+            plan = replace(plan, environment={dev_rejections.PLACE: place})
+            asyncio.run(_run(plan, targets, unreached, rejections, as_json=as_json))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{module} cannot start: {error}") from None
     except (ApiError, ProcessEnded) as error:
@@ -110,25 +127,25 @@ def run(
         pass  # that is how it is meant to end, and everything has ended
 
 
-def _targets(plan: Plan, by_secret: str, environment: str) -> list[Target]:
-    """Load the app in this process, too, in its own environment: to report mistakes, and to find its receivers."""
+def _targets(plan: Plan, by_secret: str, environment: str) -> tuple[list[Target], list[Mounted]]:
+    """Load the app in this process, too, in its own environment: to report mistakes, and to find its receivers.
+
+    Returns:
+        Those that are delivered to, and those that are at no fixed path.
+    """
     theirs = dev_processes.environment(plan)
     for name in os.environ.keys() - theirs.keys():
         del os.environ[name]
     os.environ |= theirs
     served = app_loader.load_app(plan.target)
     mounted = receivers_of(served, plan.path)
-    for each in unreached_in(served):
-        output.warn(
-            f"the receiver {each.hooks.name} at {each.path} is served, and not tested or followed here: its path has a "
-            "parameter, and nothing tells its value"
-        )
     if not mounted:
         raise typer.BadParameter(
             f"there is no receiver among the routes of {plan.target}: give it one with hooks.route(path), or name the "
             "receiver itself; routes of Starlette and FastAPI are looked through"
         )
-    return [_target(each.hooks, plan.base_url + each.path, plan, by_secret, environment) for each in mounted]
+    targets = [_target(each.hooks, plan.base_url + each.path, plan, by_secret, environment) for each in mounted]
+    return targets, unreached_in(served)
 
 
 def _target(hooks: WebhookReceiver, url: str, plan: Plan, by_secret: str, environment: str) -> Target:
@@ -141,7 +158,9 @@ def _target(hooks: WebhookReceiver, url: str, plan: Plan, by_secret: str, enviro
         send = f"{environment}{send} --hooks {own}"
         if (key := key_of_dev(hooks)) is not None:
             send += f" --key {shlex.quote(str(key))}"
-    return Target(hooks, url, keep_apart(hooks), send, secret)
+    kept = keep_apart(hooks)
+    # The receiver's own is opened in the event loop of the inspector.
+    return Target(hooks, url, None if kept is None else SQLiteInbox(kept.path), send, secret)
 
 
 def _accepts(hooks: WebhookReceiver, secret: Secret) -> bool:
@@ -155,9 +174,14 @@ def _accepts(hooks: WebhookReceiver, secret: Secret) -> bool:
     return True
 
 
-async def _run(plan: Plan, targets: Sequence[Target], *, as_json: bool) -> None:
+async def _run(
+    plan: Plan, targets: Sequence[Target], unreached: Sequence[Mounted], rejections: Rejections, *, as_json: bool
+) -> None:
     started = time.time()
-    async with dev_processes.running(plan, show_json if as_json else _show_attempt) as loop:
+    on_attempt = show_json if as_json else _show_attempt
+    inspector = partial(_inspector, targets, rejections)
+    tell = partial(_tell_inspector, plan, unreached, as_json=as_json)
+    async with dev_processes.running(plan, on_attempt, inspector, introduce=tell) as loop:
         if not as_json:
             _introduce(plan, targets)
         for each in targets:
@@ -169,6 +193,34 @@ async def _run(plan: Plan, targets: Sequence[Target], *, as_json: bool) -> None:
             for task in watching:
                 task.cancel()
             await asyncio.wait(watching)
+            AppStatus.should_exit = True  # open pages are not waited for
+
+
+def _inspector(targets: Sequence[Target], rejections: Rejections, simulator: Simulator) -> Inspector:
+    """Return the inspector of what the local loop keeps, with the simulator's and the rejected requests."""
+    pages = [*rejected_pages(rejections)]
+    if any(each.simulated for each in targets):
+        pages = [*simulator_pages(simulator), *pages]
+    kept: list[WebhookReceiver | Inbox] = [each.hooks for each in targets if each.inbox is not None]
+    return Inspector.on_loopback(
+        kept or MemoryInbox(),  # which stays empty: what is kept nowhere cannot be shown
+        writable=True,
+        pages=pages,
+        beside=lambda: (rejections.version(), version(simulator)),
+    )
+
+
+def _tell_inspector(plan: Plan, unreached: Sequence[Mounted], *, as_json: bool) -> None:
+    """Print the address of the inspector, which comes first, and which receivers are not tested."""
+    if as_json:
+        output.say_json({"inspector": plan.inspector_url})
+    else:
+        output.say(f"the inspector is at {plan.inspector_url}", "bold")
+    for each in unreached:
+        output.warn(
+            f"the receiver {each.hooks.name} at {each.path} is served, and not tested or followed here: its path has a "
+            "parameter, and nothing tells its value"
+        )
 
 
 async def _watch(target: Target, since: float, *, as_json: bool) -> None:

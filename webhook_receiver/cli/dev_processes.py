@@ -8,14 +8,15 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import IO, Any
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp
 
 from ..senders.up42.client import WebhooksClient
 from ..senders.up42.models import Webhook
@@ -56,6 +57,8 @@ class Plan:
     """Additional environment variables."""
     log: IO[Any] | None = None
     """The file for the receiver's output; this process's own output if None."""
+    inspector_port: int = 0
+    """The port of the inspector, where there is one."""
 
     @property
     def base_url(self) -> str:
@@ -71,6 +74,11 @@ class Plan:
     def simulator_url(self) -> str:
         """The simulator's URL."""
         return f"http://127.0.0.1:{self.simulator_port}"
+
+    @property
+    def inspector_url(self) -> str:
+        """The inspector's URL."""
+        return f"http://127.0.0.1:{self.inspector_port}/"
 
 
 class ProcessEnded(Exception):
@@ -190,12 +198,20 @@ class LocalLoop:
 
 
 @asynccontextmanager
-async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[LocalLoop]:
+async def running(
+    plan: Plan,
+    on_attempt: OnAttempt,
+    inspector: Callable[[Simulator], ASGIApp] | None = None,
+    *,
+    introduce: Callable[[], None] = lambda: None,
+) -> AsyncGenerator[LocalLoop]:
     """Start receiver and simulator; end them on exit, also after SIGTERM or the loss of the terminal.
 
     Args:
         plan: the options of both.
         on_attempt: called with each attempt to deliver, in the thread of the simulator.
+        inspector: returns the app of an inspector that is served beside the simulator, in its event loop; None for none.
+        introduce: called once these listen, before the receiver is started, which prints lines of its own.
 
     Raises:
         ProcessEnded: the receiver did not start.
@@ -209,7 +225,11 @@ async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[LocalLoop
     ):
         loop = LocalLoop(plan, client, http, simulator)
         try:
-            async with _served(simulator, plan.simulator_port):  # ends first: nothing is delivered to what is gone
+            apps = [(simulator_app(simulator), plan.simulator_port)]
+            if inspector is not None:
+                apps.append((inspector(simulator), plan.inspector_port))
+            async with _served(apps):  # ends first: nothing is delivered to what is gone
+                introduce()
                 await loop.start_receiver()
                 yield loop
         finally:
@@ -217,17 +237,29 @@ async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[LocalLoop
 
 
 @asynccontextmanager
-async def _served(simulator: Simulator, port: int) -> AsyncGenerator[None]:
-    """Serve the simulator in a thread until the block ends."""
-    config = uvicorn.Config(simulator_app(simulator), lifespan="on", log_config=None, access_log=False, ws="none")
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+async def _served(apps: Sequence[tuple[ASGIApp, int]]) -> AsyncGenerator[None]:
+    """Serve apps in one event loop, in a thread, each at a port of the loopback, until the block ends."""
+    servers: list[uvicorn.Server] = []
+    with ExitStack() as listening:
+        listeners: list[socket.socket] = []
+        for app, port in apps:
+            listeners.append(listening.enter_context(socket.create_server(("127.0.0.1", port))))
+            config = uvicorn.Config(
+                app, lifespan="on", log_config=None, access_log=False, ws="none", proxy_headers=False,
+                timeout_graceful_shutdown=1 if len(apps) > 1 else None,
+            )
+            servers.append(uvicorn.Server(config))
+
+        async def serve() -> None:
+            await asyncio.gather(*(each.serve([listener]) for each, listener in zip(servers, listeners, strict=True)))
+
+        thread = Thread(target=lambda: asyncio.run(serve()))
         thread.start()
         try:
             yield
         finally:
-            server.should_exit = True
+            for each in servers:
+                each.should_exit = True
             await asyncio.to_thread(thread.join)
 
 

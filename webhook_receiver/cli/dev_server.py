@@ -14,6 +14,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
+from .dev_rejections import PLACE, watched
 from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in
 from .options import PARSER
@@ -48,10 +49,12 @@ def main(target: str, path: str, port: str, reload: str) -> None:
 def app() -> ASGIApp:
     """Return the app to serve; called in the process that serves it."""
     served = loaded_again(load_app, os.environ[TARGET])
-    for hooks in every_receiver():  # also one whose path is not found: it would work on what is production's
+    receivers = every_receiver()  # also one whose path is not found: it would work on what is production's
+    for hooks in receivers:
         keep_apart(hooks)
         key_of_dev(hooks)
-    return beside_health(served, os.environ[PATH]) if isinstance(served, WebhookReceiver) else served
+    whole = beside_health(served, os.environ[PATH]) if isinstance(served, WebhookReceiver) else served
+    return watched(whole, receivers, os.environ[PLACE]) if PLACE in os.environ else whole
 
 
 def receivers_of(served: ASGIApp, path: str) -> list[Mounted]:

@@ -76,7 +76,12 @@ class Inspector:
 
     @classmethod
     def on_loopback(
-        cls, hooks: What | Iterable[What], *, writable: bool = False, pages: Sequence[SitePage] = ()
+        cls,
+        hooks: What | Iterable[What],
+        *,
+        writable: bool = False,
+        pages: Sequence[SitePage] = (),
+        beside: Callable[[], object] | None = None,
     ) -> Inspector:
         """Return an inspector that lets in whoever is on this machine, for a server that listens on the loopback alone.
 
@@ -84,19 +89,26 @@ class Inspector:
             hooks: as of `Inspector`.
             writable: as of `Inspector`.
             pages: more pages, behind the others in the navigation.
+            beside: returns what these show beside the inbox, as a value whose repr changes with it.
         """
         made = cls.__new__(cls)
-        made._set_up(hooks, on_loopback, None, writable, [*PAGES, *pages])
+        made._set_up(hooks, on_loopback, None, writable, [*PAGES, *pages], beside)
         return made
 
     def _set_up(
-        self, hooks: What | Iterable[What], gate: Gate, auth: Auth | None, writable: bool, pages: Sequence[SitePage]
+        self,
+        hooks: What | Iterable[What],
+        gate: Gate,
+        auth: Auth | None,
+        writable: bool,
+        pages: Sequence[SitePage],
+        beside: Callable[[], object] | None = None,
     ) -> None:
         given: object = writable
         if not isinstance(given, bool):
             raise ConfigurationError(f"writable=... is True or False, not {given!r}")
         self._gate = gate
-        self.site = Site(inspected_of(hooks), pages, writable=writable)
+        self.site = Site(inspected_of(hooks, beside), pages, writable=writable)
         """What is shown, and by which pages."""
         routes: list[BaseRoute] = [Route("/static/{version}/{name}", _static)]
         for number in range(len(self.site.inspected), 0, -1):
@@ -193,8 +205,14 @@ class Inspector:
                 await each.inbox.close()
 
 
-def inspected_of(hooks: What | Iterable[What]) -> list[Inspected]:
+def inspected_of(
+    hooks: What | Iterable[What], beside: Callable[[], object] | None = None
+) -> list[Inspected]:
     """Return the inboxes to inspect, each once, with those of its receivers that were given.
+
+    Args:
+        hooks: receivers and inboxes.
+        beside: what is shown beside each inbox, see `Live`.
 
     Raises:
         ConfigurationError: there is none, or a receiver has no inbox.
@@ -211,7 +229,7 @@ def inspected_of(hooks: What | Iterable[What]) -> list[Inspected]:
             raise _not_these(each)
     if not found:
         raise ConfigurationError("an Inspector shows one receiver or inbox at least: Inspector(hooks, auth=...)")
-    return [Inspected(inbox, receivers) for inbox, receivers in found.values()]
+    return [Inspected(inbox, receivers, beside) for inbox, receivers in found.values()]
 
 
 def _listed(hooks: object) -> list[Any]:

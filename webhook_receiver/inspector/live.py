@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from hashlib import blake2b
 
 from ..errors import InboxError
@@ -19,6 +19,8 @@ _WAITS = (0.0, 0.6, 1.0, 2.0, 3.0, 5.0)
 """Seconds between two messages while the inbox goes on changing: a busy receiver must not work for its watchers."""
 _SLOWER, _LONGEST = 1.3, 2.0
 """How much longer the wait before the next look becomes with each change, and the longest one, in seconds."""
+_PROMPT, _PROMPT_WAITS = 0.2, (0.0, 0.2)
+"""The interval and the waits where somebody at his own machine looks at what he does there."""
 _QUIET = 8.0  # seconds without a change after which the next one is told at once again
 
 
@@ -27,10 +29,14 @@ class Live:
 
     Args:
         inbox: the inbox.
+        beside: returns what else the pages show, as a value whose repr changes with it. It is all on the machine of one
+            developer then, who is told of each change at once.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, beside: Callable[[], object] | None = None) -> None:
         self._inbox = inbox
+        self._beside = beside
+        self._interval, self._waits = (INTERVAL, _WAITS) if beside is None else (_PROMPT, _PROMPT_WAITS)
         self.version = ""
         """The version of the inbox that was seen last, while somebody watches; empty if nobody does."""
         self._changed = asyncio.Event()
@@ -55,7 +61,7 @@ class Live:
                     continue
                 quiet = now() - told_at
                 in_a_row = 0 if quiet >= _QUIET else in_a_row
-                await asyncio.sleep(max(0.0, _WAITS[min(in_a_row, len(_WAITS) - 1)] - quiet))
+                await asyncio.sleep(max(0.0, self._waits[min(in_a_row, len(self._waits) - 1)] - quiet))
                 known, told_at, in_a_row = self.version, now(), in_a_row + 1
                 yield known
         finally:
@@ -65,11 +71,14 @@ class Live:
                 self._task, self.version = None, ""
 
     async def _watch(self) -> None:
-        wait = INTERVAL
+        wait = self._interval
         while True:
             version = await self._look()
             is_same = version == self.version
-            wait = INTERVAL if is_same else min(wait * _SLOWER, _LONGEST)  # nobody is told sooner then
+            if is_same or self._beside is not None:
+                wait = self._interval
+            else:
+                wait = min(wait * _SLOWER, _LONGEST)  # nobody is told sooner then
             if not is_same:
                 self.version = version
                 changed, self._changed = self._changed, asyncio.Event()
@@ -90,6 +99,7 @@ class Live:
                 [(each.id, each.state, each.settled, each.leased, each.handlers, each.paused_by) for each in found],
                 dict(stats.counts),
                 dict(stats.paused),
+                None if self._beside is None else self._beside(),
             )
         )
         return blake2b(seen.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()

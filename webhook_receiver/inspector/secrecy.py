@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, cast
+from urllib.parse import unquote_plus
 
-from ..delivery import Delivery, kept_headers
-from ..signatures.scheme import Scheme, secret_headers, secret_members
+from ..delivery import Headers, kept_headers
+from ..signatures.scheme import Scheme, secret_headers, secret_members, secret_places
 from .wording import MASK
 
 _NAME = (
@@ -20,6 +21,8 @@ _MEMBER = re.compile(rf'("({_NAME})"\s*:\s*)"((?:[^"\\]|\\.)+)"', re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _FIELD = re.compile(rf"((?:^|&)({_NAME})=)([^&]+)")
 """A field of a form of such a name."""
+_QUERY = re.compile("([^&=]*)=([^&]*)")
+_LONG = 22  # characters of a part of a path that may be a secret, see `Unsigned`
 
 
 class Header(NamedTuple):
@@ -30,24 +33,47 @@ class Header(NamedTuple):
     is_masked: bool
 
 
-def shown_headers(delivery: Delivery, scheme: Scheme | None) -> list[Header]:
-    """Return the headers of a delivery, with the values masked of those that may hold a secret.
+def shown_headers(headers: Headers, scheme: Scheme | None) -> list[Header]:
+    """Return headers as they are shown, with the values masked of those that may hold a secret.
 
     An inbox stores no such header; what was imported, or written by an older version, may have some.
 
     Args:
-        delivery: the delivery.
+        headers: the headers of a delivery, or of a request.
         scheme: the scheme of its receiver, if that is at hand.
     """
     found: list[Header] = []
     secret = secret_headers(scheme)
-    for pair in delivery.headers:
+    for pair in headers:
         if b"=" in pair[0]:  # a note of ours, which no request can have: `Delivery.tenant` and the like
             continue
         is_kept = bool(kept_headers([pair], secret))
         value = pair[1].decode("utf-8", "backslashreplace")
         found.append(Header(pair[0].decode("latin-1"), value if is_kept else MASK, not is_kept))
     return found
+
+
+def shown_target(target: str, scheme: Scheme | None) -> str:
+    """Return a request's target with what may be a secret masked: where its scheme has one, and what is like one.
+
+    Args:
+        target: the path, with the query behind `?` where there is one, as sent.
+        scheme: the scheme of its receiver, if that is at hand.
+    """
+    places = secret_places(scheme)
+    path, mark, query = target.partition("?")
+    parts = [MASK if len(each) >= _LONG else each for each in path.split("/")]
+    for place in places:
+        kind, _, where = place.partition(":")
+        if kind == "path" and where.lstrip("-").isdigit() and -len(parts) <= int(where) < len(parts):
+            parts[int(where)] = MASK
+    names = {place.partition(":")[2] for place in places if place.startswith("query:")}
+
+    def masked(found: re.Match[str]) -> str:
+        is_secret = unquote_plus(found[1]) in names or len(found[2]) >= _LONG
+        return f"{found[1]}={MASK}" if is_secret else found[0]
+
+    return "/".join(parts) + mark + _FIELD.sub(rf"\1{MASK}", _QUERY.sub(masked, query))
 
 
 def masked_body(body: bytes, kind: str, scheme: Scheme | None) -> bytes:

@@ -66,10 +66,12 @@ class SitePage(NamedTuple):
 class Inspected:
     """An inbox that is inspected, and those of its receivers that are at hand."""
 
-    def __init__(self, inbox: Inbox, receivers: Sequence[WebhookReceiver]) -> None:
+    def __init__(
+        self, inbox: Inbox, receivers: Sequence[WebhookReceiver], beside: Callable[[], object] | None = None
+    ) -> None:
         self.inbox = inbox
         self.receivers = tuple(receivers)
-        self.live = Live(inbox)
+        self.live = Live(inbox, beside)
         self.counted: dict[str, tuple[float, Any]] = {}
         """What was counted in a span of time, by its name, and when that was read: tabs ask for it at once."""
         self._named: set[int] = set()

@@ -29,7 +29,9 @@ class RejectionCounter:
         self.receiver = receiver
         """The receiver's name."""
         self.tell: Callable[[WebhookError], None] | None = None
-        """A function that is told of each error; None for none."""
+        """A function of telemetry that is told of each error; None for none."""
+        self.note: Callable[[WebhookError], None] | None = None
+        """A function of the host's that is told of each error, in the context of its request; None for none."""
         self._limit = LineLimit(clock)
 
     def add(self, error: WebhookError) -> None:
@@ -38,6 +40,8 @@ class RejectionCounter:
         self.counts[reason] += 1
         if self.tell is not None:
             self.tell(error)
+        if self.note is not None:
+            self.note(error)
         more = self._limit.left_out(reason)
         if more is None:
             return

@@ -62,7 +62,7 @@ async def show(view: View) -> Response:
         row=row(view, summary),
         sent_as=_SENT_AS.get(summary.via, summary.via),
         proof=_proof(summary, hooks),
-        headers=shown_headers(found, scheme),
+        headers=shown_headers(found.headers, scheme),
         kind=kind,
         form=form,
         whole=whole,

@@ -1,0 +1,88 @@
+"""Rejected requests of the local loop: which came lately, and why each was rejected, the likely cause first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from starlette.responses import Response
+
+from ...receiver import WebhookReceiver
+from ...signatures import Scheme
+from ..bodies import Shown, shown
+from ..rejections import MOST, Rejection, Rejections
+from ..secrecy import is_masked, masked_body, shown_headers, shown_target
+from ..site import Problem, SitePage, View
+
+_LISTED = 50  # of a page
+
+
+def rejected_pages(rejections: Rejections) -> Sequence[SitePage]:
+    """Return the pages about rejected requests."""
+    return (
+        SitePage("/rejected", partial(_show, rejections), "Rejected"),
+        SitePage("/rejected/{number:int}", partial(_show_one, rejections)),
+        SitePage("/rejected", partial(_clear, rejections), posts=True),
+    )
+
+
+async def _show(rejections: Rejections, view: View) -> Response:
+    """Show the latest ones, the newest first."""
+    rejections.explain_newest()
+    kept = rejections.newest()
+    rows = [(each, shown_target(each.request.target, _scheme(view, each)), _cause(each)) for each in kept[:_LISTED]]
+    return await view.page("rejected.html", rows=rows, kept=len(kept), count=rejections.count, most=MOST)
+
+
+async def _show_one(rejections: Rejections, view: View) -> Response:
+    """Show one: its causes and what to do, the steps of its verification, its headers and its body."""
+    number: int = view.request.path_params["number"]
+    found = rejections.get(number)
+    if found is None:
+        raise Problem(404, f"Rejected request {number} is not kept", f"The last {MOST} are, until dev ends.")
+    await rejections.explain(found)
+    request, scheme = found.request, _scheme(view, found)
+    kind = dict(request.headers).get(b"content-type", b"").decode("latin-1")
+    whole = view.asked("all") == "1"
+    body, form = await asyncio.to_thread(_shown, request.body, kind, scheme, view.asked("form"), whole)
+    return await view.page(
+        "rejected_request.html",
+        number=number,
+        request=request,
+        target=shown_target(request.target, scheme),
+        headers=shown_headers(request.headers, scheme),
+        explanation=found.explanation,
+        kind=kind,
+        form=form,
+        whole=whole,
+        is_masked=is_masked(request.body, body),
+    )
+
+
+async def _clear(rejections: Rejections, view: View) -> Response:
+    """Forget all that are kept."""
+    rejections.clear()
+    return view.redirect("/rejected")
+
+
+def _shown(given: bytes, kind: str, scheme: Scheme | None, form: str, whole: bool) -> tuple[bytes, Shown]:
+    """Return a body as it may be shown, and one of its forms; in a thread, since that may take long."""
+    body = masked_body(given, kind, scheme)
+    return body, shown(body, kind, form, whole=whole)
+
+
+def _scheme(view: View, rejection: Rejection) -> Scheme | None:
+    """Return the scheme of the receiver that has rejected a request, if the receiver is at hand."""
+    name = rejection.request.receiver
+    found: list[WebhookReceiver | None] = [each.receiver(name) for each in view.site.inspected]
+    hooks = next(filter(None, found), None)
+    return None if hooks is None else hooks.sender.scheme
+
+
+def _cause(rejection: Rejection) -> str:
+    """Return the likeliest cause in a sentence; what the receiver has said where none was found."""
+    explanation = rejection.explanation
+    if explanation is not None and explanation.causes:
+        return explanation.causes[0].what
+    return rejection.request.said
