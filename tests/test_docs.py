@@ -327,9 +327,9 @@ def test_another_provider_is_played_as_the_guide_says(tmp_path: Path) -> None:
 @contextmanager
 def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
     """Run the guide's `dev` on ports of our own; yield the addresses of the receiver and of the simulator."""
-    ports = [str(each) for each in free_ports(2)]
+    ports = [str(each) for each in free_ports(3)]
     process = subprocess.Popen(
-        [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1]],
+        [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1], "--inspector-port", ports[2]],
         cwd=folder,
         env=TERMINAL | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Dev:
     process: subprocess.Popen[str]
     url: str
     simulator: str
+    inspector: str
 
     def until(self, text: str) -> str:
         return printed(self.process, text)
@@ -69,30 +70,32 @@ class Dev:
         assert run("order", "create", "--status", status, "--simulator", self.simulator).returncode == 0
 
 
-def _ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as another:
-        return one.getsockname()[1], another.getsockname()[1]
+def _on_free_ports() -> list[str]:
+    with ExitStack() as taken:
+        listeners = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        ports = [str(each.getsockname()[1]) for each in listeners]
+    return ["--port", ports[0], "--simulator-port", ports[1], "--inspector-port", ports[2]]
 
 
 @contextmanager
 def dev(folder: Path, *options: str, target: str = "app:hooks", **environment: str) -> Generator[Dev]:
     """Run it until this is left; then it has to end as it should on Ctrl-C, and leave no process."""
-    port, simulator_port = _ports()
+    at = _on_free_ports()
     process = subprocess.Popen(
-        [*COMMAND, "dev", target, "--port", str(port), "--simulator-port", str(simulator_port), *options],
+        [*COMMAND, "dev", target, *at, *options],
         cwd=folder,
         env={**ELSEWHERE, "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if "--json" not in options else subprocess.DEVNULL,
         text=True,
     )
-    ran = Dev(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}")
+    ran = Dev(process, *(f"http://127.0.0.1:{port}" for port in at[1::2]))
     try:
         yield ran
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 0
-        for address in (ran.url, ran.simulator):
+        for address in (ran.url, ran.simulator, ran.inspector):
             with pytest.raises(httpx.ConnectError):
                 httpx.get(address, trust_env=False)
     finally:
@@ -104,6 +107,7 @@ def test_it_tells_each_delivery_with_its_answer_its_handlers_and_their_time(tmp_
     module(tmp_path)
     with dev(tmp_path) as loop:
         told = loop.until("1 of 1 succeeded")
+        assert told.splitlines()[0] == f"the inspector is at {loop.inspector}/"
         assert f"your receiver is at {loop.url}/webhooks" in told
         assert f"a simulator of UP42 that delivers to it is at {loop.simulator}" in told
         loop.order("FAILED_PERMANENTLY")
@@ -125,6 +129,7 @@ def test_for_programs_it_prints_json_and_nothing_else(tmp_path: Path) -> None:
     module(tmp_path)
     with dev(tmp_path, "--json") as loop:
         documents = loop.documents()
+        assert next(documents) == {"inspector": f"{loop.inspector}/"}
         first = next(documents)
         assert (first["url"], first["simulator"]) == (f"{loop.url}/webhooks", loop.simulator)
         told = [next(document for document in documents if document.get("state") == "done")]
@@ -370,19 +375,18 @@ def test_a_receiver_that_ends_by_itself_ends_the_loop_with_1(tmp_path: Path) -> 
     assert "the receiver did not start" in done.stderr
 
 
-def _on_free_ports() -> list[str]:
-    port, simulator_port = _ports()
-    return ["--port", str(port), "--simulator-port", str(simulator_port)]
-
-
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
     module(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "Address already in use" in run("dev", "app:hooks", "--port", port, cwd=tmp_path).stderr
-        assert "Address already in use" in run("dev", "app:hooks", "--simulator-port", port, cwd=tmp_path).stderr
+        for option in ("--simulator-port", "--inspector-port"):
+            done = run("dev", "app:hooks", *_on_free_ports(), option, port, cwd=tmp_path)
+            assert "Address already in use" in done.stderr
     same = run("dev", "app:hooks", "--port", "8765", "--simulator-port", "8765", cwd=tmp_path)
     assert (same.returncode, "8765 is the receiver's: give it another one" in same.stderr) == (2, True)
+    same = run("dev", "app:hooks", "--port", "0", "--simulator-port", "8765", "--inspector-port", "8765", cwd=tmp_path)
+    assert (same.returncode, "8765 is the simulator's: give it another one" in same.stderr) == (2, True)
     tmp_path.joinpath("empty.py").write_text(
         "from starlette.applications import Starlette\napp, NOTHING = Starlette(), 7", encoding="utf-8"
     )

@@ -37,8 +37,9 @@ def dev(
 
     The first line is the address of the inspector: deliveries, the simulator's orders and webhooks, and rejected
     requests, in the browser. Each delivery, its response and the results of its handlers are printed, too. Deliveries
-    are kept in a file of their own, such as hooks.dev.db, apart from those of production. The environment of the app has the simulator's address
-    in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C ends all.
+    are kept in a file of their own, such as hooks.dev.db, apart from those of production. The environment of the app
+    has the simulator's address in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C
+    ends all.
     """
     from . import dev_loop
 

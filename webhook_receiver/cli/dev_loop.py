@@ -33,6 +33,7 @@ from ..signatures.scheme import secret_places
 from ..simulator import Simulator, payloads
 from ..simulator.store import Outgoing, SendAttempt
 from . import app_loader, challenge, dev_processes, dev_rejections, output, serve
+from .dev_handover import PLACE
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
@@ -111,13 +112,15 @@ def run(
         by_secret = f" --secret {shlex.quote(secret or '')}" if typed(secret) else ""
     if secret_file is not None:
         by_secret = f" --secret-file {shlex.quote(str(secret_file.absolute()))}"
-    targets, unreached = _targets(plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else "")
+    targets, unreached = _targets(
+        plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else ""
+    )
     try:
         receivers = [each.hooks for each in targets]
         asyncio.run(serve.try_inboxes(*receivers))
         rejections = Rejections(partial(dev_rejections.explain, receivers))
         with dev_rejections.taken(rejections) as place:
-            plan = replace(plan, environment={dev_rejections.PLACE: place})
+            plan = replace(plan, environment={PLACE: place})
             asyncio.run(_run(plan, targets, unreached, rejections, as_json=as_json))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{module} cannot start: {error}") from None

@@ -210,7 +210,7 @@ async def running(
     Args:
         plan: the options of both.
         on_attempt: called with each attempt to deliver, in the thread of the simulator.
-        inspector: returns the app of an inspector that is served beside the simulator, in its event loop; None for none.
+        inspector: returns the app of an inspector, to serve beside the simulator, in its event loop; None for none.
         introduce: called once these listen, before the receiver is started, which prints lines of its own.
 
     Raises:
@@ -225,7 +225,7 @@ async def running(
     ):
         loop = LocalLoop(plan, client, http, simulator)
         try:
-            apps = [(simulator_app(simulator), plan.simulator_port)]
+            apps: list[tuple[ASGIApp, int]] = [(simulator_app(simulator), plan.simulator_port)]
             if inspector is not None:
                 apps.append((inspector(simulator), plan.inspector_port))
             async with _served(apps):  # ends first: nothing is delivered to what is gone
@@ -245,7 +245,12 @@ async def _served(apps: Sequence[tuple[ASGIApp, int]]) -> AsyncGenerator[None]:
         for app, port in apps:
             listeners.append(listening.enter_context(socket.create_server(("127.0.0.1", port))))
             config = uvicorn.Config(
-                app, lifespan="on", log_config=None, access_log=False, ws="none", proxy_headers=False,
+                app,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                ws="none",
+                proxy_headers=False,
                 timeout_graceful_shutdown=1 if len(apps) > 1 else None,
             )
             servers.append(uvicorn.Server(config))

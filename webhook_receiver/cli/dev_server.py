@@ -14,7 +14,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
-from .dev_rejections import PLACE, watched
+from .dev_handover import PLACE, watched
 from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in
 from .options import PARSER

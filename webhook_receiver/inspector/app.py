@@ -205,9 +205,7 @@ class Inspector:
                 await each.inbox.close()
 
 
-def inspected_of(
-    hooks: What | Iterable[What], beside: Callable[[], object] | None = None
-) -> list[Inspected]:
+def inspected_of(hooks: What | Iterable[What], beside: Callable[[], object] | None = None) -> list[Inspected]:
     """Return the inboxes to inspect, each once, with those of its receivers that were given.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from hashlib import blake2b
 
 from ..errors import InboxError
@@ -36,7 +36,8 @@ class Live:
     def __init__(self, inbox: Inbox, beside: Callable[[], object] | None = None) -> None:
         self._inbox = inbox
         self._beside = beside
-        self._interval, self._waits = (INTERVAL, _WAITS) if beside is None else (_PROMPT, _PROMPT_WAITS)
+        self._interval = INTERVAL if beside is None else _PROMPT
+        self._waits: Sequence[float] = _WAITS if beside is None else _PROMPT_WAITS
         self.version = ""
         """The version of the inbox that was seen last, while somebody watches; empty if nobody does."""
         self._changed = asyncio.Event()
@@ -75,10 +76,8 @@ class Live:
         while True:
             version = await self._look()
             is_same = version == self.version
-            if is_same or self._beside is not None:
-                wait = self._interval
-            else:
-                wait = min(wait * _SLOWER, _LONGEST)  # nobody is told sooner then
+            is_slower = not is_same and self._beside is None  # nobody is told sooner then
+            wait = min(wait * _SLOWER, _LONGEST) if is_slower else self._interval
             if not is_same:
                 self.version = version
                 changed, self._changed = self._changed, asyncio.Event()

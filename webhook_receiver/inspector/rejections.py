@@ -10,9 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple
 
-from ..delivery import Headers
+from ..capture.rejected_request import RejectedRequest
 from ..explain import Explanation
 from ..logs import log_failure
 
@@ -21,34 +20,6 @@ MOST = 100
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes of the bodies that are kept together."""
 _EXPLAINED = 10  # of the newest that a list tells the cause of
-
-
-class RejectedRequest(NamedTuple):
-    """A request that a receiver has rejected, and its answer. The repr shows nothing of it."""
-
-    receiver: str
-    """The receiver's name."""
-    at: float
-    """The time of its receipt, in Unix seconds."""
-    method: str
-    target: str
-    """The path and the query, as sent."""
-    client: str | None
-    """The address of the peer."""
-    headers: Headers
-    body: bytes
-    """The bytes of the body, as far as they were read."""
-    is_whole: bool
-    """Whether that is all of the body."""
-    error: str
-    """The name of the receiver's error, such as "BadSignature"."""
-    said: str
-    """The message of that error."""
-    status: int
-    """The status of the response."""
-
-    def __repr__(self) -> str:
-        return f"<RejectedRequest {self.error}, {len(self.headers)} headers, {len(self.body)} bytes>"
 
 
 class Rejection:

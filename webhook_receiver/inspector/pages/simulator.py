@@ -38,7 +38,7 @@ class Fault(NamedTuple):
     """What the receiver should do."""
     plan: Mapping[str, Any]
     """The fields of the fault plan."""
-    count: int = 1
+    orders: int = 1
     """Number of orders."""
 
 
@@ -74,6 +74,8 @@ class Sent(NamedTuple):
     handlers: Sequence[HandlerOf]
     url: str
     """The address of its page."""
+    is_rejected: bool
+    """Whether the receiver did not let it in at the last attempt."""
 
 
 def simulator_pages(simulator: Simulator) -> Sequence[SitePage]:
@@ -148,7 +150,6 @@ async def _show(simulator: Simulator, view: View) -> Response:
         sent=[_sent(simulator, view, each, stored) for each in sent[: -_DELIVERIES - 1 : -1]],
         sent_count=len(sent),
         webhooks=[(each, without_secret(each.url), _signs(simulator, each.id)) for each in store.webhooks],
-        has_rejected=any(each.path == "/rejected" for each in view.site.pages),
         OrderStatus=OrderStatus,
     )
 
@@ -177,7 +178,7 @@ async def _try(simulator: Simulator, view: View) -> None:
     before = simulator.faults
     simulator.faults = FaultPlan.model_validate(fault.plan)
     try:
-        simulator.create(NewOrders(count=fault.count, status=OrderStatus.FULFILLED))
+        simulator.create(NewOrders(count=fault.orders, status=OrderStatus.FULFILLED))
     finally:
         simulator.faults = before
 
@@ -278,4 +279,5 @@ def _sent(
         "" if summary is None else told(view, summary),
         () if summary is None else handlers_of(summary),
         url,
+        400 <= (outgoing.attempts[-1].status or 0 if outgoing.attempts else 0) < 500,
     )

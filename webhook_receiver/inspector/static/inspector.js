@@ -9,6 +9,7 @@
   let known = toggle ? toggle.dataset.known : "";
   let again = 0;
   let owed = false;
+  let isPressing = false;
 
   const says = (state, text) => {
     toggle.dataset.state = state;
@@ -23,8 +24,8 @@
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (isSelecting() || live.querySelector("[data-busy]")) {
-      owed = true; // not under the hands of somebody who copies a text
+    if (isSelecting() || isPressing || live.querySelector("[data-busy]")) {
+      owed = true; // not under the hands of somebody who copies a text, or presses a button
       return;
     }
     owed = false;
@@ -79,13 +80,23 @@
     document.addEventListener("selectionchange", () => {
       if (owed && !isSelecting()) refresh();
     });
+    addEventListener("pointerdown", () => (isPressing = true));
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, () => {
+        isPressing = false;
+        setTimeout(() => owed && refresh()); // behind the click
+      });
+    }
     show();
     open();
   }
 
   // What somebody has opened stays open when the page is refreshed.
+  // So does the focus of the keyboard: of a button that is gone, it goes to what follows.
   let opened = new Map();
+  let then = "";
   document.addEventListener("htmx:beforeSwap", () => {
+    then = document.activeElement?.dataset.then ?? "";
     opened = new Map([...document.querySelectorAll("#live details[id]")].map((each) => [each.id, each.open]));
   });
   document.addEventListener("htmx:afterSettle", () => {
@@ -93,6 +104,7 @@
       const found = document.getElementById(id);
       if (found) found.open = isOpen;
     }
+    if (then && document.activeElement === document.body) document.getElementById(then)?.focus();
     prepare(document);
   });
 

@@ -1,0 +1,124 @@
+"""Rejected requests in the server of `dev`, on their way to the inspector, which is in another process.
+
+The server starts again at a change, and the inspector does not: so it keeps them.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from queue import Full, Queue
+from threading import Thread
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..asgi import request_head
+from ..capture.rejected_request import MOST_OF_A_BODY, RejectedRequest
+from ..errors import WebhookError
+from ..receiver import WebhookReceiver
+
+PLACE = "WEBHOOK_RECEIVER_REJECTIONS"
+"""The variable with the path of the socket that takes them."""
+_WAITING = 100  # requests that wait to be handed over; more are left out
+_PATIENCE = 5.0  # seconds for one
+
+
+class _Exchange:
+    """A request that is being answered, as far as it was seen, and what the app receives and sends by."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.at = time.time()
+        self.body = bytearray()
+        self.is_whole = False
+        self.status = 0
+        self.rejected: tuple[str, WebhookError] | None = None
+        """The name of the receiver that has rejected it, and the error."""
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            body: bytes = message.get("body", b"")
+            self.body += body[: MOST_OF_A_BODY - len(self.body)]
+            self.is_whole = not message.get("more_body") and len(self.body) < MOST_OF_A_BODY
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    def request(self) -> RejectedRequest | None:
+        """Return the request if a receiver has rejected it."""
+        if self.rejected is None or self.status < 400:
+            return None
+        receiver, error = self.rejected
+        head = request_head(self._scope, None)
+        return RejectedRequest(
+            receiver,
+            self.at,
+            head.method,
+            head.target.decode("latin-1"),
+            head.client,
+            head.headers,
+            bytes(self.body),
+            self.is_whole,
+            type(error).__name__,
+            str(error),
+            self.status,
+        )
+
+
+_exchange: ContextVar[_Exchange | None] = ContextVar("webhook_receiver_dev_exchange", default=None)
+
+
+def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -> ASGIApp:
+    """Return an app that hands over what its receivers reject.
+
+    Args:
+        served: the app.
+        receivers: its receivers.
+        place: the path of the socket.
+    """
+    waiting: Queue[RejectedRequest] = Queue(_WAITING)
+    Thread(target=_hand_over, args=(waiting, place), name="rejections", daemon=True).start()
+    for each in receivers:
+        each.runtime.rejections.note = partial(_note, each)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await served(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        token = _exchange.set(exchange)
+        try:
+            await served(scope, exchange.receive, exchange.send)
+        finally:
+            _exchange.reset(token)
+            if (request := exchange.request()) is not None:
+                with suppress(Full):
+                    waiting.put_nowait(request)
+
+    return app
+
+
+def _note(hooks: WebhookReceiver, error: WebhookError) -> None:
+    exchange = _exchange.get()
+    if exchange is not None and exchange.rejected is None:
+        exchange.rejected = (hooks.name, error)
+
+
+def _hand_over(waiting: Queue[RejectedRequest], place: str) -> None:
+    """Hand over each request that waits."""
+    while True:
+        request = waiting.get()
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:  # or dev is at its end
+            connection.settimeout(_PATIENCE)
+            connection.connect(place)
+            connection.sendall(request.as_bytes())
