@@ -157,17 +157,22 @@ async def _show(simulator: Simulator, view: View) -> Response:
 async def _create(simulator: Simulator, view: View) -> None:
     """Create an order, or a burst of fulfilled ones."""
     count = view.sent("count", "1").strip()
-    if not count.isdigit() or not 1 <= len(count) <= 6 or not 1 <= int(count) <= MOST_OF_A_BURST:
+    if not (count.isascii() and count.isdigit()) or not 1 <= len(count) <= 6 or not 1 <= int(count) <= MOST_OF_A_BURST:
         raise Problem(400, "No order was made", f"A burst has from 1 to {MOST_OF_A_BURST:,} orders.")
-    simulator.create(NewOrders.model_validate({"count": int(count), "status": view.sent("status")}))
+    simulator.create(NewOrders(count=int(count), status=_status(view)))
 
 
 async def _move(simulator: Simulator, view: View) -> None:
     """Set the status of an order."""
+    simulator.move(view.request.path_params["id"], _status(view))
+
+
+def _status(view: View) -> OrderStatus:
+    """Return the status that a button sends."""
     given = view.sent("status")
     if given not in {*OrderStatus}:
         raise Problem(400, "There is no such status")
-    simulator.move(view.request.path_params["id"], OrderStatus(given))
+    return OrderStatus(given)
 
 
 async def _try(simulator: Simulator, view: View) -> None:

@@ -1,0 +1,252 @@
+"""`dev` in a real browser: the whole loop, without JavaScript, by the keyboard, on a phone, in the dark."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.cli.test_dev import Dev, dev, module
+from tests.helpers import SECRET
+from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
+from tests.inspector.test_browser import PAGE, another_site
+from tests.inspector.test_hostile import TRICKS
+from tests.inspector.test_rejected import HIDDEN
+
+PATHS = ["/simulator", "/simulator/faults", "/simulator/webhooks", "/rejected"]
+
+
+@pytest.fixture(scope="module")
+def tabs() -> Generator[Tabs]:
+    with started() as browser:
+        yield tabs_of(browser)
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
+    folder = tmp_path_factory.mktemp("dev")
+    module(folder)
+    with dev(folder, "--retry", "", WEBHOOK_SECRET=SECRET) as running:
+        running.until("1 of 1 succeeded")
+        yield running
+
+
+def watch(tab: Any, path: str = "/simulator") -> Page:
+    """Open a page, and wait until it follows what happens."""
+    tab.open(path)
+    page: Page = tab.page
+    expect(page.locator("#live-switch")).to_have_attribute("data-state", "open")
+    return page
+
+
+def sent(page: Page, text: str | re.Pattern[str] = "") -> Locator:
+    """Return the row of the newest delivery that has a text."""
+    return page.locator("table.sent tbody tr", has_text=text).first
+
+
+def fail_an_order(page: Page) -> tuple[Locator, str]:
+    """Create an order, and have it fail; return the row of its delivery, and its name."""
+    orders = page.locator(".orders li")
+    before = orders.first.inner_text() if orders.count() else ""
+    page.get_by_role("button", name="New order", exact=True).click()
+    expect(orders.first).not_to_have_text(before)
+    name = orders.first.locator("bdi").first.inner_text()
+    page.get_by_role("button", name=f"Fail {name}", exact=True).click()
+    return sent(page, f"{name} FAILED_PERMANENTLY"), name
+
+
+def test_pressing_a_button_shows_the_delivery_its_answer_and_its_handler_within_a_second(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        page.evaluate("window.same = true")
+        took = 9.0
+        for _ in range(3):
+            page.wait_for_timeout(500)
+            began = time.monotonic()
+            row, _ = fail_an_order(page)
+            expect(row.locator(".attempt b")).to_have_text("202")
+            expect(row.locator(".handler.done")).to_have_text(re.compile("alert"))
+            took = min(took, time.monotonic() - began)
+        assert took < 2.0, "two buttons, at best, since many tests share the machine"
+        assert page.evaluate("window.same"), "without a reload"
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("order.status")
+        assert "Verified by UP42Signature" in tab.text()
+
+
+def test_each_attempt_is_there_with_its_answer_and_a_rejected_one_leads_to_its_cause(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        page.get_by_role("button", name="Late").click()
+        row = sent(page, "signed 1 h late")
+        expect(row.locator(".attempt")).to_contain_text("401")
+        expect(row).to_contain_text("The signature was rejected")
+        row.get_by_role("link", name="rejected, why?").click()
+        stale = page.locator("tbody tr", has_text="StaleSignature").first
+        expect(stale).to_contain_text("authentic, but signed 1 h ago")
+        stale.get_by_role("link").click()
+        expect(page.locator("main .card").first).to_contain_text("Likely cause authentic, but signed 1 h ago")
+        page.go_back()
+        page = watch(tab)
+        page.get_by_label("Burst of").fill("5")
+        page.get_by_role("button", name="Fulfil them all").click()
+        expect(page.locator("table.sent .handler.done", has_text="download").nth(4)).to_be_visible()
+        page.get_by_role("button", name="Lost").click()
+        expect(sent(page)).to_contain_text("lost")
+
+
+def test_a_page_goes_on_when_the_app_is_started_again_and_ends_with_the_loop(tmp_path: Path, tabs: Tabs) -> None:
+    module(tmp_path)
+    with tabs("", quiet=False) as tab, dev(tmp_path) as loop:
+        loop.until("1 of 1 succeeded")
+        page = watch(tab, f"{loop.inspector}/simulator")
+        changed = tmp_path.joinpath("app.py").read_text(encoding="utf-8").replace('name="alert"', 'name="changed"')
+        tmp_path.joinpath("app.py").write_text(changed, encoding="utf-8")
+        loop.until("Application startup complete")
+        row, _ = fail_an_order(page)
+        expect(row.locator(".handler.done")).to_have_text(re.compile("changed"))
+        page.get_by_role("button", name="Forged secret").click()
+        expect(sent(page, "signed with another secret").locator(".attempt").first).to_contain_text("401")
+        watch(tab, f"{loop.inspector}/rejected")
+        expect(page.locator("tbody tr", has_text="BadSignature").first).to_be_visible()
+        loop.process.terminate()
+        told, _ = loop.process.communicate(timeout=60)
+        assert "Traceback" not in told
+        assert "graceful" not in told
+        expect(page.locator("#live-switch")).to_have_text("Reconnecting")
+
+
+def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector, java_script_enabled=False) as tab:
+        page = tab.page
+        tab.open("/simulator")
+        row, name = fail_an_order(page)
+        for _ in range(200):
+            if row.locator(".handler.done").count():
+                break
+            tab.open("/simulator")
+        expect(row.locator(".attempt")).to_contain_text("202")
+        expect(page.locator(".orders li", has_text=name)).to_contain_text("FAILED_PERMANENTLY")
+        page.get_by_role("button", name="Forged body").click()
+        tab.open("/rejected")
+        page.get_by_role("link", name="BodyMismatch").first.click()
+        assert "Likely cause the body is not the one that was signed" in tab.text()
+        page.get_by_role("link", name="Hex").click()
+        assert "00000000 7b 22" in tab.text()
+        tab.open("/simulator")
+        page.get_by_role("link", name="New webhook…").click()
+        page.get_by_label("Name").fill("by hand")
+        page.get_by_label("URL").fill(f"{loop.url}/webhooks")
+        page.get_by_label("Secret").fill(HIDDEN)
+        page.get_by_role("button", name="Create").click()
+        page.get_by_role("button", name="Test by hand").click()
+        expect(sent(page, "to by hand").locator(".attempt")).to_contain_text("401")
+        assert HIDDEN not in page.content()
+        page.get_by_role("link", name="Edit… by hand").click()
+        page.get_by_role("button", name="Delete this webhook").click()
+        expect(page.get_by_role("link", name="Edit… by hand")).to_have_count(0)
+        page.get_by_role("link", name="Faults of all deliveries…").click()
+        page.get_by_label("Copies").fill("2")
+        page.get_by_role("button", name="Set").click()
+        expect(page.locator(".notice")).to_contain_text("All deliveries from now on: 2 copies")
+        page.get_by_role("button", name="End all faults").click()
+        expect(page.locator(".notice")).to_have_count(0)
+
+
+def test_the_loop_is_lived_by_the_keyboard_alone(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+
+        def go_to(name: str, key: str = "Tab") -> None:
+            for _ in range(120):
+                page.keyboard.press(key)
+                one = "document.activeElement"
+                said = " ".join(page.evaluate(f"{one}.innerText || {one}.id || ''").split())
+                assert page.evaluate(f"getComputedStyle({one}).outlineStyle") in ("solid", "auto"), said
+                if re.fullmatch(name, said):
+                    return
+            raise AssertionError(f"{name} is not reached")
+
+        go_to("New order")
+        page.keyboard.press("Enter")
+        expect(page.locator(".orders li").first.get_by_role("button").first).to_be_visible()
+        assert page.evaluate("document.activeElement.id") == "new-CREATED", "the focus stays"
+        go_to(r"Fulfil order \d+")
+        page.keyboard.press("Enter")
+        expect(page.locator(".orders li").first).to_contain_text("FULFILLED")
+        page.wait_for_function("document.activeElement.id == 'h-orders'")  # the button is gone
+        go_to("Late", "Shift+Tab")
+        page.keyboard.press("Space")
+        expect(sent(page, "signed 1 h late").locator(".attempt")).to_contain_text("401")
+        expect(page.locator("#said")).to_have_text(
+            re.compile(r"Delivery \d+, order \d+ FULFILLED: failed, answered 401")
+        )
+        go_to("rejected, why\\? order .*")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/rejected")
+        go_to("StaleSignature")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/rejected/*")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_its_pages_and_they_fit_every_screen(loop: Dev, tabs: Tabs, scheme: str) -> None:
+    read_at = {"light": "phone", "dark": "desk"}[scheme]  # rules are slow: at one width each
+    with tabs(loop.inspector, color_scheme=scheme, reduced_motion="reduce") as tab:
+        page = watch(tab)
+        fail_an_order(page)
+        page.get_by_role("button", name="New order", exact=True).click()
+        page.get_by_role("button", name="Late").click()
+        expect(sent(page, "signed 1 h late").locator(".attempt")).to_contain_text("401")
+        edit = page.get_by_role("link", name="Edit…").first.get_attribute("href")
+        watch(tab, "/rejected")
+        one = page.locator("tbody a").first.get_attribute("href")
+        for path in [*PATHS, edit, one, f"{one}?form=tree"]:
+            assert path is not None
+            tab.open(path)
+            for name, width in WIDTHS.items():
+                page.set_viewport_size({"width": width, "height": 800})
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, (path, name, wide)
+                if name == read_at:
+                    assert violations(page) == [], (path, name)
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert dark == ("rgb(14, 18, 24)" if scheme == "dark" else "rgb(245, 246, 248)")
+
+
+def test_hostile_requests_do_nothing_in_a_browser(loop: Dev, tabs: Tabs) -> None:
+    for text in TRICKS.values():
+        wire = text.encode("utf-8", "surrogatepass")
+        head = [(b"content-type", b"text/html"), (b"x-note", re.sub(rb"[\x00-\x1f\x7f]", b"?", wire[:1000]))]
+        for content in (wire, b"\xff\xfe" + wire):
+            answer = httpx.post(f"{loop.url}/webhooks", headers=head, content=content, trust_env=False)
+            assert answer.status_code == 401
+    with tabs(loop.inspector) as tab:
+        page = watch(tab, "/rejected")
+        expect(page.locator("tbody tr").nth(2 * len(TRICKS) - 1)).to_be_visible()
+        for path in page.locator("tbody a").evaluate_all("all => all.map(each => each.getAttribute('href'))")[:16]:
+            tab.open(f"{path}?all=1")
+            assert page.locator("img").count() == 0
+            assert page.evaluate("document.scripts.length") == 2
+
+
+def test_a_page_of_another_site_presses_no_button(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector, quiet=False) as tab:
+        page = watch(tab)
+        before = page.locator("#h-orders + .quiet").inner_text()
+        (cookie,) = page.context.cookies()
+        html = PAGE.format(url=loop.inspector, token=cookie.get("value")).replace("/purge", "/simulator/orders")
+        with another_site(html.replace("which", "status").replace("state=dead", "FULFILLED")) as evil:
+            for place in (evil, evil.replace("localhost", "127.0.0.1")):
+                page.goto(place, wait_until="load")
+                with page.expect_response(lambda answer: answer.url.endswith("/simulator/orders")) as answered:
+                    page.evaluate("document.getElementById('form').submit()")
+                assert answered.value.status == 403
+        watch(tab)
+        assert page.locator("#h-orders + .quiet").inner_text() == before
