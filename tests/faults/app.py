@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-import tests.faults.clock  # noqa: F401 - before anything takes the time
+from tests.faults.clock import FOLDER  # before anything takes the time
 from tests.faults.harness import name_of_old
 from tests.helpers import SECRET
 from tests.orders import Client
@@ -37,7 +37,6 @@ from webhook_receiver.options import Backoff, Breaker, WorkerOptions
 from webhook_receiver.runtime import poller
 from webhook_receiver.senders.up42 import up42
 
-FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
 OPTIONS: dict[str, Any] = {
     "url": None,  # of another inbox than the file
     "work": True,

@@ -9,14 +9,14 @@ import os
 import time
 from pathlib import Path
 
+FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
 SYSTEM = time.time
-SHIFT = Path(os.environ.get("FAULTS_FOLDER", ".")) / "shift"
 
 
 def shifted() -> float:
     """Return the time as a system says whose clock was set."""
     try:
-        return SYSTEM() + float(SHIFT.read_text(encoding="ascii"))
+        return SYSTEM() + float(FOLDER.joinpath("shift").read_text(encoding="ascii"))
     except FileNotFoundError:
         return SYSTEM()
 

@@ -10,9 +10,8 @@ import asyncio
 import os
 import sys
 import time
-from pathlib import Path
 
-import tests.faults.clock  # noqa: F401 - before anything takes the time
+from tests.faults.clock import FOLDER  # before anything takes the time
 from tests.working import about
 from webhook_receiver import (
     Attempt,
@@ -24,7 +23,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.options import WorkerOptions
 
-FOLDER, INBOX, COUNT = Path(os.environ["FAULTS_FOLDER"]), sys.argv[1], int(sys.argv[2])
+INBOX, COUNT = sys.argv[1], int(sys.argv[2])
 
 hooks = WebhookReceiver(
     inbox=INBOX, scheme=Unsigned(), name="stepped", worker=WorkerOptions(lease=1.0, poll=0.1, concurrency=4, stop=0)

@@ -84,7 +84,8 @@ def licence(name: str) -> str:
     """Return the licence of an installed distribution: its expression of SPDX, else what its classifiers or it say."""
     metadata = distribution(name).metadata
     classified = [each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or () if "License ::" in each]
-    said = metadata.get("License-Expression") or " AND ".join(classified) or metadata.get("License") or "unknown"
+    given = {name: metadata[name] for name in ("License-Expression", "License") if name in metadata}
+    said = given.get("License-Expression") or " AND ".join(classified) or given.get("License") or "unknown"
     return " AND ".join(_SPELT.get(each, each) for each in re.split(" AND ", said))
 
 

@@ -139,7 +139,7 @@ async def _handlers(view: View, which: Filter) -> list[str]:
     if which.handler:
         names[which.handler] = None
     page = await view.inbox.page(which, limit=50, seconds=_LOOK)
-    receivers = {each.receiver for each in page.summaries} | ({which.receiver} if which.receiver else set())
+    receivers = {which.receiver, *(each.receiver for each in page.summaries)}
     for hooks in view.inspected.receivers:
         if hooks.name in receivers:
             names |= dict.fromkeys(each.name for each in hooks.handlers)
