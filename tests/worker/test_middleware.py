@@ -35,6 +35,8 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.errors import MiddlewareError
+from webhook_receiver.routing import Middleware
+from webhook_receiver.worker.middleware import run_inside
 
 ONCE = Backoff(attempts=1)
 
@@ -872,3 +874,17 @@ async def test_a_task_group_that_failed_before_hides_no_mistake_of_a_middleware(
     async with hooks:
         kept = await settled(hooks, await deliver(hooks), State.DEAD)
     assert [each.error.partition(":")[0] for each in kept.attempts] == ["ExceptionGroup", "MiddlewareError"]
+
+
+async def test_one_that_is_not_checked_runs_round_the_attempt_and_inside_of_others() -> None:
+    ran: list[str] = []
+
+    async def rest() -> None:
+        ran.append("runs")
+        raise OSError("odd")
+
+    round_it = (Middleware(Noting(ran, "first"), is_checked=False), Middleware(Noting(ran, "second")))
+    attempt = Attempt(Delivery("d-1", "hooks", (), b"{}", NOW, None, True, "http"), "handler", 1)
+    with pytest.raises(OSError, match="odd"):
+        await run_inside(round_it, attempt, rest)
+    assert ran == ["first begins", "second begins", "runs", "second sees OSError", "first sees OSError"]

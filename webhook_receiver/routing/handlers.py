@@ -103,16 +103,23 @@ class CallNext(Protocol):
 
 
 class Middleware:
-    """A user's async function that runs round every attempt.
+    """An async function that runs round every attempt, most often a user's.
+
+    Args:
+        function: the function.
+        is_checked: whether it is looked at, in each attempt, what the function does with its `call_next`.
 
     Raises:
         ConfigurationError: the function is not async, or cannot be called with an attempt and a `call_next`.
     """
 
-    def __init__(self, function: Callable[[Attempt, CallNext], Coroutine[Any, Any, object]]) -> None:
+    def __init__(
+        self, function: Callable[[Attempt, CallNext], Coroutine[Any, Any, object]], *, is_checked: bool = True
+    ) -> None:
         self.name = name_of(function if hasattr(function, "__qualname__") else type(function))
         """`module:qualname` of the function, or of its class where it is an object."""
         self.function = function
+        self.is_checked = is_checked
         if isinstance(function, type) or not _is_async(function):
             raise ConfigurationError(
                 f"{self.name} is no async function without `yield`, as a middleware is: "

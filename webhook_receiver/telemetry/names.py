@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..redaction import storable
 
 SCOPE = "webhook_receiver"
@@ -56,6 +58,7 @@ class Bounded:
         return found
 
 
+@lru_cache
 def cut(text: str) -> str:
     """Return a text as an attribute of a span."""
     return storable(text)[:LONGEST]

@@ -9,7 +9,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
-from opentelemetry.context import attach, detach
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import set_span_in_context
 
@@ -63,7 +63,7 @@ class OpenTelemetry:
     """
 
     def __init__(self, observed: Observed, tracing: Tracing | None, instruments: Instruments | None) -> None:
-        self.middlewares: tuple[Middleware, ...] = (Middleware(self._around_attempt),)
+        self.middlewares: tuple[Middleware, ...] = (Middleware(self._around_attempt, is_checked=False),)
         self._observed = observed
         self._tracing = tracing
         self._instruments = instruments
@@ -85,8 +85,9 @@ class OpenTelemetry:
             self._source.count_age(now - signed_at)
         if self._tracing is None:
             return await take(None)
-        span = self._tracing.receipt(self._observed.name, headers, now)
-        token = attach(set_span_in_context(span))
+        around = get_current()
+        span = self._tracing.receipt(self._observed.name, headers, now, around)
+        token = attach(set_span_in_context(span, around))
         try:
             receipt = await take(text_of(span))
         except BaseException as error:

@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from ..delivery import Attempt, Delivery
 from ..errors import MiddlewareError
 from ..redaction import summary
-from ..routing import Middleware
+from ..routing import CallNext, Middleware
 
 
 def current_task() -> asyncio.Task[Any]:
@@ -79,7 +79,10 @@ def run_inside(
         run: runs the handler itself.
     """
     for middleware in reversed(middlewares):
-        run = partial(_run_one, middleware, attempt, run)
+        if middleware.is_checked:
+            run = partial(_run_one, middleware, attempt, run)
+        else:  # it awaits it once, and lets its error through
+            run = partial(middleware.function, attempt, cast("CallNext", run))
     return run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import count
+from typing import Any
 
 from tests.working import about, deliver, durable, settled
 from webhook_receiver import Event, WebhookReceiver
@@ -12,9 +13,9 @@ from webhook_receiver import Event, WebhookReceiver
 _news = count()
 
 
-def working(url: str, **options: object) -> WebhookReceiver:
+def working(url: str, **options: Any) -> WebhookReceiver:
     """Return a receiver that handles whatever comes, and looks often for it."""
-    hooks = durable(url, clock=time.time, poll=0.05, **options)
+    hooks = durable(url, clock=time.time, **({"poll": 0.05} | options))
     hooks.on(Event, name="handler")(lambda event: None)
     return hooks
 

@@ -12,13 +12,15 @@ import psycopg
 import pytest
 
 from tests.postgres import database, execute, needs_debian
+from tests.working import about, deliver, settled, until
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import from_url
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
 from webhook_receiver.inbox.records import Stored
-from webhook_receiver.testing.inbox_suite import Make, SharedInboxSuite, claim, put, settle
+from webhook_receiver.testing.inbox_suite import Make, SharedInboxSuite, claim, put
+from webhook_receiver.testing.inbox_suite import settle as settle_claim
 
 from .conftest import Debian
 from .pgbouncer import needs_pgbouncer, pgbouncer
@@ -36,6 +38,21 @@ async def test_sessions_work(app_url: str, tmp_path: Path) -> None:
             await inbox.close()
         async with working(url) as hooks:
             await all_handled(hooks)
+
+
+def listening(url: str) -> int:
+    """Return how many sessions of a database listen."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE 'LISTEN %%'"
+    return int(execute(url, asked, url.rpartition("/")[2])[0][0])
+
+
+async def test_who_listens_through_a_session_is_woken(
+    app_url: str, debian_url: str, tmp_path: Path, own_processes: None
+) -> None:
+    with pgbouncer(app_url, tmp_path) as url:
+        async with working(url, poll=600) as hooks, working(url, work=False) as keeps:  # nobody waits for that
+            await until(lambda: listening(debian_url) == 1)
+            await settled(hooks, await deliver(keeps, about("o-w")))
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
@@ -133,7 +150,7 @@ async def test_every_transaction_has_the_settings_whichever_session_it_gets(pool
             assert await put(inbox, id) == [Stored(id)]
             claims = await claim(inbox)
             assert [*claims] == [id]
-            assert await settle(inbox, claims[id])
+            assert await settle_claim(inbox, claims[id])
         taking.close()
         assert len(kept) == held
     await inbox.close()
@@ -144,8 +161,7 @@ async def test_every_transaction_has_the_settings_whichever_session_it_gets(pool
 async def test_nothing_listens_where_no_session_stays(pooled: str, debian_url: str) -> None:
     async with working(pooled) as hooks:
         await all_handled(hooks)
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE 'LISTEN %%'"
-        assert execute(debian_url, asked, debian_url.rpartition("/")[2]) == [(0,)]
+        assert listening(debian_url) == 0
 
 
 async def test_the_tables_are_made_through_sessions_of_transactions(debian_url: str, tmp_path: Path) -> None:

@@ -69,9 +69,11 @@ async def test_a_certificate_of_an_unknown_authority_is_rejected(debians: Debian
     assert "sslrootcert=FILE in the URL has the certificate of the CA of the server's" in nowhere
 
 
-async def test_a_server_without_tls_is_rejected(postgres_address: str) -> None:
-    said = await rejected(f"{postgres_address}/postgres?sslmode=require")
-    assert "let it have TLS: ssl = on in postgresql.conf" in said
+@needs_pgbouncer
+async def test_what_has_no_tls_is_rejected(debians: Debian, tmp_path: Path) -> None:
+    with pgbouncer(debians.url, tmp_path) as url:
+        said = await rejected(f"{url}?sslmode=require")
+    assert "let it have TLS: ssl = on in postgresql.conf, client_tls_sslmode in pgbouncer.ini" in said
 
 
 async def test_a_server_that_asks_for_tls_says_so(debians: Debian) -> None:
