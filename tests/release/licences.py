@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -84,9 +83,8 @@ def licence(name: str) -> str:
     """Return the licence of an installed distribution: its expression of SPDX, else what its classifiers or it say."""
     metadata = distribution(name).metadata
     classified = [each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or () if "License ::" in each]
-    given = {name: metadata[name] for name in ("License-Expression", "License") if name in metadata}
-    said = given.get("License-Expression") or " AND ".join(classified) or given.get("License") or "unknown"
-    return " AND ".join(_SPELT.get(each, each) for each in re.split(" AND ", said))
+    said = metadata.get_all("License-Expression") or classified or metadata.get_all("License") or ["unknown"]
+    return " AND ".join(_SPELT.get(each, each) for each in " AND ".join(said).split(" AND "))
 
 
 def page() -> str:
