@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from copy import deepcopy
-from inspect import signature
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -123,10 +122,7 @@ def run(
 
 def _run_workers(config: uvicorn.Config) -> None:
     """Run server processes as `uvicorn.run` does, but do not end with 0 if one of them could not start."""
-    make: Any = Multiprocess
-    # Older versions of uvicorn take it, too; these start a process that could not start again and again.
-    older = {"target": uvicorn.Server(config).run} if "target" in signature(make).parameters else {}
-    processes = make(config, sockets=[config.bind_socket()], **older)
+    processes = Multiprocess(config, sockets=[config.bind_socket()])
     try:
         processes.run()
     finally:
