@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from copy import deepcopy
+from inspect import signature
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -122,7 +123,10 @@ def run(
 
 def _run_workers(config: uvicorn.Config) -> None:
     """Run server processes as `uvicorn.run` does, but do not end with 0 if one of them could not start."""
-    processes = Multiprocess(config, sockets=[config.bind_socket()])
+    make: Any = Multiprocess
+    # Older versions of uvicorn take it, too.
+    older = {"target": uvicorn.Server(config).run} if "target" in signature(make).parameters else {}
+    processes = make(config, sockets=[config.bind_socket()], **older)
     try:
         processes.run()
     finally:
