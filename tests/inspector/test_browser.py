@@ -377,6 +377,10 @@ def test_the_focus_stays_where_it_is_while_the_page_is_refreshed(stage: Stage, t
         stage.load(stored(46, received=NOW + 10_000))
         expect(page.locator(f"#d-0000002e{'0' * 24}")).to_be_visible()
         assert page.evaluate("document.activeElement.id") == f"d-{DEAD}"
+        page.locator("#nav-audit").focus()
+        stage.load(stored(47, received=NOW + 10_001))
+        expect(page.locator(f"#d-0000002f{'0' * 24}")).to_be_visible()
+        assert page.evaluate("document.activeElement.id") == "nav-audit"
 
 
 def test_a_table_is_cards_on_a_phone_and_the_navigation_is_reached(stage: Stage, tabs: Tabs) -> None:

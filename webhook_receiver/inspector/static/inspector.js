@@ -10,6 +10,7 @@
   let again = 0;
   let owed = false;
   let isPressing = false;
+  let refreshing = null;
 
   const says = (state, text) => {
     toggle.dataset.state = state;
@@ -24,13 +25,24 @@
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (isSelecting() || isPressing || live.querySelector("[data-busy]")) {
+    if (refreshing || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
       owed = true; // not under the hands of somebody who copies a text, or presses a button
       return;
     }
     owed = false;
-    window.htmx.trigger(live, "refresh");
+    refreshing = live;
+    window.htmx.ajax("GET", live.getAttribute("hx-get"), { source: live, target: live, swap: "outerHTML" }).then(
+      () => {
+        const isLost = refreshing !== null; // a button has replaced meanwhile what the answer was for
+        refreshing = null;
+        if (owed || isLost) refresh();
+      },
+      () => (refreshing = null), // the stream, which is cut as well, goes on
+    );
   };
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target === refreshing) refreshing = null;
+  });
 
   const close = () => {
     clearTimeout(again);
