@@ -6,14 +6,14 @@ import asyncio
 import socket
 import stat
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -40,8 +40,8 @@ def handing_over(*, max_body: int = 1_048_576) -> Generator[tuple[str, Rejection
     """Serve a receiver within a host's middleware, and take what it rejects."""
     hooks = WebhookReceiver(secret=SECRET, max_body=max_body)
 
-    async def through(request: Request, call_next: Callable[..., object]) -> object:
-        return await call_next(request)  # type: ignore[misc]
+    async def through(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
 
     app = Starlette(
         routes=[hooks.route("/webhooks"), Route("/page", _page, methods=["POST"])],

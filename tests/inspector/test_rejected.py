@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def rejected(
     signed_at: float = NOW,
     error: str = "BadSignature",
     said: str = "no secret gives this signature",
-    **changes: object,
+    **changes: Any,
 ) -> RejectedRequest:
     """Return a request as a receiver of the stage has rejected it."""
     head = payloads.signed(content, UP42Signature(Secret(secret)), now=signed_at, url="http://127.0.0.1/webhooks")
