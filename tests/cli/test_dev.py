@@ -259,6 +259,9 @@ def test_an_app_with_receivers_in_it_is_served_whole_with_its_lifespan(tmp_path:
         assert "the webhook was tested: 1 of 1 succeeded" in told
         assert "a test was sent as github does, event push: 202 Accepted" in told
         assert httpx.get(f"{loop.url}/hello", trust_env=False).json() == "the host's own page"
+        page = httpx.get(f"{loop.inspector}/inbox/2/deliveries", trust_env=False).text
+        assert "orders.dev.db" in page
+        assert "push" in page, "what was sent to the receiver of the other inbox"
         done = [*pasted(told, tmp_path)]
         assert [each.returncode for each in done] == [0] * 10
         assert sum(each.stdout.startswith("202 Accepted") for each in done) == 2  # sent by hand, and no duplicate
@@ -284,6 +287,8 @@ def test_another_sender_is_played_with_its_challenges_and_a_sample_of_its_docume
     tmp_path.joinpath("chat.py").write_text(CHAT, encoding="utf-8")
     with dev(tmp_path, target="chat:hooks") as loop:
         told = loop.until("note done after ")
+        assert httpx.get(f"{loop.inspector}/deliveries", trust_env=False).status_code == 200
+        assert httpx.get(f"{loop.inspector}/simulator", trust_env=False).status_code == 404, "which plays UP42"
     assert "challenge 1 of 2 by POST: 200 OK in " in told
     assert "not as the sender expects" not in told
     assert "a test was sent as slack does, event app_mention: 202 Accepted" in told
@@ -354,6 +359,9 @@ def test_a_receiver_without_an_inbox_in_a_file_is_shown_by_its_answers(tmp_path:
         )
         loop.order("FAILED_PERMANENTLY")
         loop.until(": 202 in ")
+        page = httpx.get(f"{loop.inspector}/simulator", trust_env=False).text
+        assert "order 1 FAILED_PERMANENTLY" in page
+        assert "no inbox in a file or database" in page
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])

@@ -48,7 +48,7 @@ def handing_over(*, max_body: int = 1_048_576) -> Generator[tuple[str, Rejection
         lifespan=hooks.lifespan,
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=through)],
     )
-    rejections = Rejections(lambda request: explain([hooks], request))
+    rejections = Rejections([hooks], explain)
     with taken(rejections) as place, serving(watched(app, [hooks], place)) as url:
         yield url, rejections, hooks
 
@@ -110,7 +110,7 @@ async def test_a_body_of_which_no_more_is_read_is_not_whole_and_not_explained() 
             found = await one_of(rejections)
         assert not found.is_whole
         assert len(found.body) <= MOST_OF_A_BODY
-        assert explain([hooks], found) is None
+        assert explain(hooks, found) is None
 
 
 async def test_a_burst_of_them_is_taken_whole() -> None:
@@ -124,7 +124,7 @@ async def test_a_burst_of_them_is_taken_whole() -> None:
 
 
 async def test_only_this_user_reaches_the_socket_and_what_is_no_request_is_dropped() -> None:
-    rejections = Rejections(lambda request: None)
+    rejections = Rejections([], explain)
     with taken(rejections) as place:
         folder = Path(place).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700

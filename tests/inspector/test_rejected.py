@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncGenerator[Stage]:
     hooks = receivers(sqlite(tmp_path))
-    rejections = Rejections(partial(explain, hooks))
+    rejections = Rejections(hooks, explain)
     inspector = Inspector.on_loopback(hooks, writable=True, pages=rejected_pages(rejections), beside=rejections.version)
     inspector.site.clock = lambda: NOW + 100
     browser = Browser(inspector)
@@ -135,11 +134,11 @@ async def test_one_that_verifies_by_now_says_that_the_receiver_was_changed(stage
 async def test_an_explanation_that_fails_is_none_and_is_not_tried_again() -> None:
     tried: list[RejectedRequest] = []
 
-    def explain(request: RejectedRequest) -> Explanation | None:
+    def explain(hooks: WebhookReceiver, request: RejectedRequest) -> Explanation | None:
         tried.append(request)
         raise RuntimeError("odd")
 
-    rejections = Rejections(explain)
+    rejections = Rejections([WebhookReceiver(secret=SECRET)], explain)
     rejections.add(rejected())
     for _ in range(2):
         await rejections.explain(rejections.newest()[0])
@@ -191,7 +190,6 @@ async def test_whatever_a_stranger_sends_is_inert(stage: Stage, trick: str) -> N
     content = json.dumps({text[:400]: text, "event": text[:400]}).encode()
     hostile = rejected(
         content,
-        receiver=text[:200],
         method=text[:100],
         target=f"/webhooks/{text[:300]}?q={text[:300]}",
         client=text[:100],
@@ -200,8 +198,9 @@ async def test_whatever_a_stranger_sends_is_inert(stage: Stage, trick: str) -> N
         said=text,
     )
     stage.rejections.add(hostile)
-    stage.rejections.add(hostile._replace(body=wire, receiver="up42"))
-    for path in ("/rejected", "/rejected/1", "/rejected/1?form=tree", "/rejected/2", "/rejected/2?form=raw&all=1"):
+    stage.rejections.add(hostile._replace(body=wire))
+    stage.rejections.add(hostile._replace(receiver=text[:200]))
+    for path in ("/rejected", "/rejected/1", "/rejected/1?form=tree", "/rejected/2?form=raw&all=1", "/rejected/3"):
         page = await stage.browser.get(path)
         assert page.status == 200, path
         check(page.html)
@@ -223,7 +222,7 @@ HIDDEN = "a-value-that-nobody-may-see"
 
 async def test_what_may_be_a_secret_is_on_no_page(tmp_path: Path) -> None:
     hooks = WebhookReceiver(scheme=Unsigned(token_in_path=HIDDEN), inbox=sqlite(tmp_path))
-    rejections = Rejections(partial(explain, [hooks]))
+    rejections = Rejections([hooks], explain)
     inspector = Inspector.on_loopback(hooks, pages=rejected_pages(rejections))
     headers = [
         (b"authorization", b"Bearer " + HIDDEN.encode()),
@@ -245,6 +244,16 @@ async def test_what_may_be_a_secret_is_on_no_page(tmp_path: Path) -> None:
                 assert HIDDEN not in page.html, (target, path)
         assert "/in/short" not in (await browser.get("/rejected/1")).html, "the scheme has its secret there"
     await inspector.site.inspected[0].inbox.close()
+
+
+async def test_of_a_receiver_that_is_not_at_hand_nothing_is_shown_that_may_be_a_secret(stage: Stage) -> None:
+    headers = ((b"x-note", HIDDEN.encode()), (b"content-type", b"text/plain"))
+    stage.rejections.add(rejected(HIDDEN.encode(), receiver="new", headers=headers, target=f"/in?q={HIDDEN}"))
+    for path in ("/rejected", "/rejected/1", "/rejected/1?form=raw"):
+        page = await stage.browser.get(path)
+        assert page.status == 200
+        assert HIDDEN not in page.html
+    assert "start dev again to see its headers" in page.text
 
 
 def test_its_repr_shows_nothing_of_it() -> None:

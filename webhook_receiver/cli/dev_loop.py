@@ -52,6 +52,9 @@ SECRET = "try-me"  # noqa: S105 - that of a receiver that listens on the loopbac
 """The secret in the environment of the app, if none is given."""
 
 
+_NOT_KEPT = "the receiver has no inbox in a file or database: results of handlers are not shown here"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A receiver that is delivered to."""
@@ -118,7 +121,7 @@ def run(
     try:
         receivers = [each.hooks for each in targets]
         asyncio.run(serve.try_inboxes(*receivers))
-        rejections = Rejections(partial(dev_rejections.explain, receivers))
+        rejections = Rejections([*receivers, *(each.hooks for each in unreached)], dev_rejections.explain)
         with dev_rejections.taken(rejections) as place:
             plan = replace(plan, environment={PLACE: place})
             asyncio.run(_run(plan, targets, unreached, rejections, as_json=as_json))
@@ -202,8 +205,10 @@ async def _run(
 def _inspector(targets: Sequence[Target], rejections: Rejections, simulator: Simulator) -> Inspector:
     """Return the inspector of what the local loop keeps, with the simulator's and the rejected requests."""
     pages = [*rejected_pages(rejections)]
-    if any(each.simulated for each in targets):
-        pages = [*simulator_pages(simulator), *pages]
+    simulated = [each for each in targets if each.simulated]
+    if simulated:
+        note = "" if any(each.inbox is not None for each in simulated) else _NOT_KEPT
+        pages = [*simulator_pages(simulator, note), *pages]
     kept: list[WebhookReceiver | Inbox] = [each.hooks for each in targets if each.inbox is not None]
     return Inspector.on_loopback(
         kept or MemoryInbox(),  # which stays empty: what is kept nowhere cannot be shown
@@ -231,7 +236,7 @@ async def _watch(target: Target, since: float, *, as_json: bool) -> None:
     inbox = target.inbox
     if inbox is None:
         if not as_json:
-            output.say("the receiver has no inbox in a file or database: results of handlers are not shown here")
+            output.say(_NOT_KEPT)
         return
     try:
         while True:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socketserver
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -52,18 +52,9 @@ def taken(rejections: Rejections) -> Generator[str]:
                 thread.join()
 
 
-def explain(receivers: Sequence[WebhookReceiver], request: RejectedRequest) -> Explanation | None:
-    """Return why a receiver rejected a request.
-
-    Args:
-        receivers: the receivers that are at hand.
-        request: the request.
-
-    Returns:
-        The explanation; None where the receiver is not at hand, or the body was not read to its end.
-    """
-    hooks = next((each for each in receivers if each.name == request.receiver), None)
-    if hooks is None or not request.is_whole:
+def explain(hooks: WebhookReceiver, request: RejectedRequest) -> Explanation | None:
+    """Return why a receiver rejected a request; None where its body was not read to its end."""
+    if not request.is_whole:
         return None
     return explained(
         request.headers,

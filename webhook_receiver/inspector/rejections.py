@@ -14,6 +14,7 @@ from threading import Lock
 from ..capture.rejected_request import RejectedRequest
 from ..explain import Explanation
 from ..logs import log_failure
+from ..receiver import WebhookReceiver
 
 MOST = 100
 """Requests that are kept, the latest."""
@@ -41,10 +42,16 @@ class Rejections:
     An explanation takes up to seconds, so that only those are explained that somebody looks at, one after the other.
 
     Args:
-        explain: returns the explanation of a request; None where none can be given.
+        receivers: the receivers that are at hand: they know which of a request is secret.
+        explain: returns the explanation of a request that one of them has rejected; None where none can be given.
     """
 
-    def __init__(self, explain: Callable[[RejectedRequest], Explanation | None]) -> None:
+    def __init__(
+        self,
+        receivers: Sequence[WebhookReceiver],
+        explain: Callable[[WebhookReceiver, RejectedRequest], Explanation | None],
+    ) -> None:
+        self._receivers = tuple(receivers)
         self.count = 0
         """The number of requests that were rejected so far."""
         self._explain = explain
@@ -74,6 +81,10 @@ class Rejections:
         """Return the one of a number; None if it is kept no more."""
         return next((each for each in self.newest() if each.number == number), None)
 
+    def receiver(self, request: RejectedRequest) -> WebhookReceiver | None:
+        """Return the receiver that has rejected a request; None if it is not at hand."""
+        return next((each for each in self._receivers if each.name == request.receiver), None)
+
     def clear(self) -> None:
         """Forget all that are kept."""
         with self._adding:
@@ -90,8 +101,10 @@ class Rejections:
         async with self._explaining:
             if rejection.is_explained:
                 return
+            hooks = self.receiver(rejection.request)
             try:
-                rejection.explanation = await asyncio.to_thread(self._explain, rejection.request)
+                if hooks is not None:
+                    rejection.explanation = await asyncio.to_thread(self._explain, hooks, rejection.request)
             except Exception as error:  # the page says that there is none
                 log_failure("a rejected request cannot be explained", error)
             rejection.is_explained = True

@@ -8,6 +8,7 @@ from functools import partial
 
 from starlette.responses import Response
 
+from ...capture.rejected_request import RejectedRequest
 from ...receiver import WebhookReceiver
 from ...signatures import Scheme
 from ..bodies import Shown, shown
@@ -31,7 +32,7 @@ async def _show(rejections: Rejections, view: View) -> Response:
     """Show the latest ones, the newest first."""
     rejections.explain_newest()
     kept = rejections.newest()
-    rows = [(each, shown_target(each.request.target, _scheme(view, each)), _cause(each)) for each in kept[:_LISTED]]
+    rows = [(each, _target(each.request, rejections.receiver(each.request)), _cause(each)) for each in kept[:_LISTED]]
     return await view.page("rejected.html", rows=rows, kept=len(kept), count=rejections.count, most=MOST)
 
 
@@ -42,7 +43,8 @@ async def _show_one(rejections: Rejections, view: View) -> Response:
     if found is None:
         raise Problem(404, f"Rejected request {number} is not kept", f"The last {MOST} are, until dev ends.")
     await rejections.explain(found)
-    request, scheme = found.request, _scheme(view, found)
+    request, hooks = found.request, rejections.receiver(found.request)
+    scheme = None if hooks is None else hooks.sender.scheme
     kind = dict(request.headers).get(b"content-type", b"").decode("latin-1")
     whole = view.asked("all") == "1"
     body, form = await asyncio.to_thread(_shown, request.body, kind, scheme, view.asked("form"), whole)
@@ -50,7 +52,8 @@ async def _show_one(rejections: Rejections, view: View) -> Response:
         "rejected_request.html",
         number=number,
         request=request,
-        target=shown_target(request.target, scheme),
+        target=_target(request, hooks),
+        is_known=hooks is not None,
         headers=shown_headers(request.headers, scheme),
         explanation=found.explanation,
         kind=kind,
@@ -72,12 +75,9 @@ def _shown(given: bytes, kind: str, scheme: Scheme | None, form: str, whole: boo
     return body, shown(body, kind, form, whole=whole)
 
 
-def _scheme(view: View, rejection: Rejection) -> Scheme | None:
-    """Return the scheme of the receiver that has rejected a request, if the receiver is at hand."""
-    name = rejection.request.receiver
-    found: list[WebhookReceiver | None] = [each.receiver(name) for each in view.site.inspected]
-    hooks = next(filter(None, found), None)
-    return None if hooks is None else hooks.sender.scheme
+def _target(request: RejectedRequest, hooks: WebhookReceiver | None) -> str:
+    """Return a target as it may be shown: of a receiver that is not at hand nobody knows what of it is secret."""
+    return "" if hooks is None else shown_target(request.target, hooks.sender.scheme)
 
 
 def _cause(rejection: Rejection) -> str:

@@ -78,18 +78,19 @@ class Sent(NamedTuple):
     """Whether the receiver did not let it in at the last attempt."""
 
 
-def simulator_pages(simulator: Simulator) -> Sequence[SitePage]:
+def simulator_pages(simulator: Simulator, note: str = "") -> Sequence[SitePage]:
     """Return the pages of a simulator; they run in its event loop.
 
     Args:
         simulator: the simulator, which is entered.
+        note: a sentence about its deliveries that stands above them.
     """
 
     def page(path: str, show: Any, title: str = "", *, posts: bool = False, writes: bool = False) -> SitePage:
         return SitePage(HERE + path, partial(_answered, show, simulator), title, writes=writes, posts=posts)
 
     return (
-        page("", _show, "Simulator"),
+        page("", partial(_show, note), "Simulator"),
         page("/orders", _create, posts=True),
         page("/orders/{id}", _move, posts=True),
         page("/faults/{name}", _try, posts=True),
@@ -135,7 +136,7 @@ def first_of(error: ValidationError) -> str:
     return f"{where}: {said['msg'].removeprefix('Value error, ')}." if where else f"{said['msg']}."
 
 
-async def _show(simulator: Simulator, view: View) -> Response:
+async def _show(note: str, simulator: Simulator, view: View) -> Response:
     """Show orders, deliveries and webhooks, the newest first."""
     store = simulator.store
     sent = [*store.outgoing]
@@ -145,6 +146,7 @@ async def _show(simulator: Simulator, view: View) -> Response:
         faults=FAULTS,
         most_of_a_burst=MOST_OF_A_BURST,
         plan=plan_told(simulator.faults),
+        note=note,
         orders=[each.order for each in store.orders][: -_ORDERS - 1 : -1],
         order_count=len(store.orders),
         sent=[_sent(simulator, view, each, stored) for each in sent[: -_DELIVERIES - 1 : -1]],
