@@ -13,11 +13,13 @@ from ..receiver import WebhookReceiver
 from ..senders.registry import presets
 from ..simulator.payloads import url_of
 from ..testing.wire import signed_head
+from .secrecy import harmless, shown_url
 from .site import Problem
 
 _MOST_OF_A_BODY = 32 * 1024
 """Bytes of a body that stands in the command; a longer one is in a file."""
-_PLACEHOLDER = "SECRET"
+PLACEHOLDER = "SECRET"
+"""What stands in the place of a secret."""
 _PLAIN = re.compile(r"[\n\t\x20-\x7e]*")
 
 
@@ -29,28 +31,33 @@ class Command(NamedTuple):
     file: str
     """The name of the file with the body that it reads; empty for none."""
     placeholders: bool
-    """Whether the proof is a secret itself, which is left out."""
+    """Whether a secret is left out: the proof, or one in the address."""
 
 
-def command(delivery: Delivery, url: str, hooks: WebhookReceiver | None, now: float) -> Command:
+def command(
+    delivery: Delivery, url: str, hooks: WebhookReceiver | None, now: float, *, is_signed: bool = False
+) -> Command:
     """Return the command that sends a delivery again.
 
     Args:
         delivery: the delivery.
         url: the address to send it to.
-        hooks: the receiver whose scheme signs it; None to leave it unsigned.
+        hooks: its receiver; None if that is not at hand.
         now: the time of signing, in Unix seconds.
+        is_signed: whether the scheme of the receiver signs it.
 
     Raises:
         Problem: the receiver cannot sign.
     """
+    scheme = None if hooks is None else hooks.sender.scheme
     preset = None if hooks is None else presets().get(hooks.sender.name)
-    headers: Headers = own_headers(
-        [pair for pair in delivery.headers if b"=" not in pair[0]], () if preset is None else preset.headers
-    )
+    kept = harmless([pair for pair in delivery.headers if b"=" not in pair[0]], scheme)
+    headers: Headers = own_headers(kept, () if preset is None else preset.headers)
     placeholders = False
-    if hooks is not None:
+    if hooks is not None and is_signed:
         headers, url, placeholders = _signed(delivery, headers, url, hooks, now)
+    shown = shown_url(url, scheme, PLACEHOLDER)
+    placeholders, url = placeholders or shown != url, shown
     lines = [f"curl {shlex.quote(url)}"]
     lines += [f"-H {_word(name + b': ' + value)}" for name, value in headers]
     file = ""
@@ -70,6 +77,7 @@ def _signed(
     target = re.sub(r"^https?://[^/?#]*", "", url) or "/"
     at = {"headers": given, "target": target, "url": hooks.public_url or url}
     scheme = hooks.sender.scheme
+    at["target"] = re.sub(rf"/{PLACEHOLDER}(?=$|[?#])", "", target)  # of a command that was shown before
     try:
         head = signed_head(delivery.body, scheme, now=now, **at)  # type: ignore[arg-type]
         # What neither the body nor the time changes is no signature, but the secret itself.
@@ -79,7 +87,7 @@ def _signed(
     static = {*other.headers}.intersection(head.headers).difference(headers)
     known = {name for name, _ in headers} | {b"content-type"}
     left_out = {name for name, _ in static} - known
-    shown = [(name, _PLACEHOLDER.encode() if name in left_out else value) for name, value in head.headers]
+    shown = [(name, PLACEHOLDER.encode() if name in left_out else value) for name, value in head.headers]
     if head.target != target.encode():
         is_secret = head.target == other.target
         head = head._replace(target=_without(head.target, target.encode())) if is_secret else head
@@ -92,10 +100,10 @@ def _without(target: bytes, before: bytes) -> bytes:
     path, mark, query = target.partition(b"?")
     path_before = before.partition(b"?")[0]
     if path != path_before:
-        return path.rpartition(b"/")[0] + b"/" + _PLACEHOLDER.encode() + mark + query
+        return path.rpartition(b"/")[0] + b"/" + PLACEHOLDER.encode() + mark + query
     names = before.partition(b"?")[2].split(b"&")
     pairs = [
-        pair if pair in names else pair.partition(b"=")[0] + b"=" + _PLACEHOLDER.encode() for pair in query.split(b"&")
+        pair if pair in names else pair.partition(b"=")[0] + b"=" + PLACEHOLDER.encode() for pair in query.split(b"&")
     ]
     return path + mark + b"&".join(pairs)
 

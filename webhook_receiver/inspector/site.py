@@ -24,6 +24,7 @@ from ..receiver import WebhookReceiver
 from . import wording
 from .gate import COOKIE, TOKEN, has_token, token_of
 from .live import Live
+from .secrecy import masked_text
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -237,6 +238,10 @@ class View:
         """The path of this page, below that of the inspector."""
         path: str = self.request.scope["path"]
         return path.removeprefix(self.request.scope.get("root_path", "")) or "/"
+
+    def masked(self, text: str) -> str:
+        """Return an error, a reason or a traceback with the secrets masked that it may tell."""
+        return masked_text(text, [each.sender.scheme for each in self.inspected.receivers])
 
     def asked(self, name: str, default: str = "") -> str:
         """Return a member of the query, without white space around it."""

@@ -66,7 +66,7 @@ def row(view: View, summary: DeliverySummary) -> Row:
         handlers[:_NAMED],
         max(0, len(handlers) - _NAMED),
         sum(each.attempts for each in handlers),
-        summary.damage or summary.reason or "",
+        view.masked(summary.damage or summary.reason or ""),
         view.url(f"/deliveries/{summary.id}"),
     )
 

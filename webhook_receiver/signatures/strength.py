@@ -1,16 +1,19 @@
-"""The strength of secrets: which ones a stranger may find by trying, once he has seen a signature."""
+"""What can be told of the secrets of a scheme without telling them: which are weak, and where a text repeats one."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, cast
+from urllib.parse import quote, quote_plus
 
 from .scheme import Scheme
 from .secrets import Keyring, Secret
 
 SHORTEST = 16
 """Characters below which a secret is short: as letters and digits by chance, as many as these have some 95 bits."""
+_LEAST = 5  # characters of a secret that is told from other words of a text
 _FEWEST = 5  # different characters: even sixteen hexadecimal digits by chance nearly always have more
 
 _PLACEHOLDER = re.compile(
@@ -38,6 +41,28 @@ def are_expired(scheme: Scheme, now: float) -> bool:
     """Return whether every secret of a scheme has expired at `now`, in Unix seconds."""
     found = [keyring for keyring, _ in _keyrings(scheme)]
     return bool(found) and not any(keyring.at(now) for keyring in found)
+
+
+def without_secrets(scheme: Scheme, text: str, mask: str) -> str:
+    """Return a text with the secrets of a scheme replaced, as they are, as a URL has them, and as a repr does.
+
+    Secrets that are not known before a request comes, such as those of `SecretsByRequest`, are left in.
+
+    Args:
+        scheme: the scheme.
+        text: the text, such as an error.
+        mask: what stands in their place.
+    """
+    forms: set[str] = set()
+    for keyring, _ in _keyrings(scheme):
+        for secret in keyring.secrets:
+            value = secret.get_secret_value()
+            if len(value) >= _LEAST:
+                escaped = repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+                forms |= {value, quote(value), quote(value, ""), quote_plus(value), *escaped}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, mask)
+    return text
 
 
 def _weakness(secret: Secret) -> str:

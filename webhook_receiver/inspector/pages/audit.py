@@ -16,21 +16,24 @@ _PAGE = 50
 async def show(view: View) -> Response:
     """Show audit records, the newest first."""
     before = view.asked("before")
-    if before and not before.isdigit():
+    if before and not (before.isdecimal() and before.isascii() and len(before) <= 18):
         raise Problem(400, "There is no such record", "The address has the number of a record behind `before`.")
     records = await view.inbox.audited(limit=_PAGE + 1, before=int(before) if before else None)
     shown = records[:_PAGE]
     return await view.page(
         "audit.html",
-        records=[(each, _parameters(each.parameters)) for each in shown],
+        records=[(each, _parameters(view, each.parameters)) for each in shown],
         older=shown[-1].number if len(records) > _PAGE else None,
         is_first=not before,
     )
 
 
-def _parameters(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _parameters(view: View, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        (
+            name.replace("_", " "),
+            view.masked(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
+        )
         for name, value in parameters.items()
         if value not in (None, "", [])
     ]

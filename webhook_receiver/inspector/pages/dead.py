@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from starlette.responses import Response
@@ -19,13 +20,29 @@ async def show(view: View) -> Response:
     stats = await view.stats()
     return await view.page(
         "dead.html",
-        groups=[(group, query_of(group)) for group in found.groups],
+        groups=[_shown(view, group) for group in found.groups],
         looked_at=found.number,
         reached=found.reached,
         total=stats.counts[State.DEAD],
         receiver=view.asked("receiver"),
         short_name=short_name,
     )
+
+
+def _shown(view: View, group: DeadGroup) -> tuple[DeadGroup, dict[str, Any] | None]:
+    """Return a group with the secrets masked that its error may tell, and the members of its address.
+
+    It has no address if its error tells one: the error would be in it.
+    """
+    example = view.masked(group.example)
+    error = view.masked(group.error)
+    if example != group.example:  # a group's error may end within a secret
+        error = "".join(one for one, _ in takewhile(_are_same, zip(error, example, strict=False)))
+    return group._replace(error=error, example=example), query_of(group) if error == group.error else None
+
+
+def _are_same(pair: tuple[str, str]) -> bool:
+    return pair[0] == pair[1]
 
 
 def query_of(group: DeadGroup) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from ...capture.pytest_export import as_test
 from ...capture.request_files import SavedRequest
 from ...inbox.records import StoredDelivery
+from ...receiver import WebhookReceiver
 from ...senders.registry import presets
 from ..actions import record
-from ..curl_command import Command, command
-from ..secrecy import is_masked, masked_body
+from ..curl_command import PLACEHOLDER, Command, command
+from ..secrecy import harmless, is_masked, masked_body, shown_url
 from ..site import Problem, View
 from ..summaries import SHORT
 from .delivery import stored_of
@@ -24,7 +25,9 @@ _MOST_OF_A_TEST = 256 * 1024  # bytes of a body that is written into a test
 async def curl(view: View) -> Response:
     """Show the command that sends a delivery again, unsigned."""
     stored = await _sendable(view)
-    return await _command(view, stored, command(stored.delivery, _url(view, stored), None, view.now), is_signed=False)
+    hooks = view.inspected.receiver(stored.summary.receiver)
+    made = command(stored.delivery, _url(hooks), hooks, view.now)
+    return await _command(view, stored, made, _shown(_url(hooks), hooks), is_signed=False)
 
 
 async def signed_curl(view: View) -> Response:
@@ -34,12 +37,14 @@ async def signed_curl(view: View) -> Response:
     if hooks is None:
         advice = "Only it has the secret:  webhook-receiver inspect module:hooks --writable"
         raise Problem(409, "The receiver is not at hand", advice)
-    url = view.sent("url").strip() or _url(view, stored)
+    url = view.sent("url").strip()
+    if url in ("", _shown(_url(hooks), hooks)):  # which the page has put there
+        url = _url(hooks)
     if not url.startswith(("http://", "https://")) or not url.isprintable() or len(url) > 2000:
         raise Problem(400, "This is no address to send to", "It is of the form http://host/path.")
-    await record(view, "sign", {"delivery": stored.summary.id, "url": url}, 1)
-    made = await asyncio.to_thread(command, stored.delivery, url, hooks, view.now)
-    return await _command(view, stored, made, is_signed=True)
+    await record(view, "sign", {"delivery": stored.summary.id, "url": _shown(url, hooks)}, 1)
+    made = await asyncio.to_thread(command, stored.delivery, url, hooks, view.now, is_signed=True)
+    return await _command(view, stored, made, _shown(url, hooks), is_signed=True)
 
 
 async def test(view: View) -> Response:
@@ -56,7 +61,10 @@ async def test(view: View) -> Response:
         raise Problem(
             409, "The body is too large for a test", f"At most {_MOST_OF_A_TEST:,} bytes are written into one."
         )
-    request = SavedRequest("POST", "/", [pair for pair in delivery.headers if b"=" not in pair[0]], delivery.body)
+    headers = harmless(
+        [pair for pair in delivery.headers if b"=" not in pair[0]], None if hooks is None else hooks.sender.scheme
+    )
+    request = SavedRequest("POST", "/", headers, delivery.body)
     try:
         checked = delivery.verified_by is not None
         source = await asyncio.to_thread(as_test, request, preset, checked=checked, received=delivery.received)
@@ -64,8 +72,8 @@ async def test(view: View) -> Response:
         raise Problem(409, "No test can be made of this", f"{error}.") from None
     file = f"test_{stored.summary.id[:SHORT]}.py"
     if view.asked("save"):
-        headers = {"content-disposition": f'attachment; filename="{file}"'}
-        return Response(source, media_type="text/x-python", headers=headers)
+        attachment = {"content-disposition": f'attachment; filename="{file}"'}
+        return Response(source, media_type="text/x-python", headers=attachment)
     return await view.page(
         "test.html",
         id=stored.summary.id,
@@ -93,12 +101,15 @@ async def _sendable(view: View) -> StoredDelivery:
     return stored
 
 
-def _url(view: View, stored: StoredDelivery) -> str:
-    hooks = view.inspected.receiver(stored.summary.receiver)
+def _url(hooks: WebhookReceiver | None) -> str:
     return _LOCAL if hooks is None or hooks.public_url is None else hooks.public_url
 
 
-async def _command(view: View, stored: StoredDelivery, made: Command, *, is_signed: bool) -> Response:
+def _shown(url: str, hooks: WebhookReceiver | None) -> str:
+    return shown_url(url, None if hooks is None else hooks.sender.scheme, PLACEHOLDER)
+
+
+async def _command(view: View, stored: StoredDelivery, made: Command, url: str, *, is_signed: bool) -> Response:
     hooks = view.inspected.receiver(stored.summary.receiver)
     return await view.page(
         "curl.html",
@@ -108,5 +119,5 @@ async def _command(view: View, stored: StoredDelivery, made: Command, *, is_sign
         is_signed=is_signed,
         can_sign=hooks is not None and view.writable,
         hooks=hooks,
-        url=view.sent("url") or _url(view, stored),
+        url=url,
     )
