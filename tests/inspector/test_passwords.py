@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.inspector.stage import Browser
+from tests.working import until
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.inspector import Inspector, PasswordFile, passwords
 from webhook_receiver.inspector.passwords import read_users, write_user
@@ -22,6 +24,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a password cost less than it does."""
     monkeypatch.setattr(passwords, "_COST", 2)
     monkeypatch.setattr(passwords, "_PACE", 0.0)
+    monkeypatch.setattr(passwords, "_REST", 0.0)
 
 
 @pytest.fixture
@@ -135,6 +138,72 @@ async def test_a_changed_file_counts_at_once(file: Path, inbox: SQLiteInbox) -> 
     assert (await browser.get("/", authorization=basic("ann", PASSWORD))).status == 401
     assert (await browser.get("/", authorization=basic("ann", "another password"))).status == 200
     await browser.client.aclose()
+
+
+async def test_a_password_that_is_changed_while_it_is_tried_counts_no_more(
+    file: Path, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_user(file, "bo", PASSWORD)
+    users = PasswordFile(file)
+    browser = Browser(Inspector(inbox, auth=users), base="https://hooks.example")
+    began, go_on = threading.Event(), threading.Event()
+    tried = passwords._scrypt
+
+    def held(*given: object) -> bytes:
+        began.set()
+        assert go_on.wait(10)
+        return tried(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(passwords, "_scrypt", held)
+    first = asyncio.create_task(browser.get("/", authorization=basic("ann", PASSWORD)))
+    assert await asyncio.to_thread(began.wait, 10)
+    monkeypatch.setattr(passwords, "_scrypt", tried)
+    await asyncio.to_thread(write_user, file, "ann", "another password")
+    other = asyncio.create_task(browser.get("/", authorization=basic("bo", PASSWORD)))
+    await until(lambda: users._stamp == passwords._stamp(file))  # which the other one has read
+    go_on.set()
+    assert [(await each).status for each in (first, other)] == [401, 200]
+    assert (await browser.get("/", authorization=basic("ann", PASSWORD))).status == 401
+    await browser.client.aclose()
+
+
+async def test_who_guesses_keeps_no_other_user_out(
+    file: Path, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_PACE", 60.0)
+    users = PasswordFile(file)
+    inspector = Inspector(inbox, auth=users)
+    stranger, ann = (Browser(inspector, base="https://x.example", peer=each) for each in ("192.0.2.7", "192.0.2.8"))
+    names = [f"name {number}" for number in range(99)]
+    lane = users._digest("ann")[0] % passwords._LANES
+    elsewhere = next(each for each in names if users._digest(each)[0] % passwords._LANES != lane)
+    guesses = [
+        asyncio.create_task(stranger.get("/", authorization=basic(name, f"guess {number}")))
+        for number, name in enumerate([elsewhere] * 9)
+    ]
+    await until(lambda: bool(users._lanes))
+    for browser in (stranger, ann):  # also from the same address, as behind a proxy
+        users._known.clear()
+        assert (await browser.get("/", authorization=basic("ann", PASSWORD))).status == 200
+    assert [each.result().status for each in guesses if each.done()] == [429] * 5
+    for each in guesses:
+        each.cancel()
+    await asyncio.gather(*guesses, return_exceptions=True)
+    assert users._lanes == {}
+    for browser in (stranger, ann):
+        await browser.client.aclose()
+
+
+async def test_there_is_a_bound_of_all_that_wait(
+    file: Path, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_MOST_LANES", 3)
+    inspector = Inspector(inbox, auth=PasswordFile(file))
+    strangers = [Browser(inspector, base="https://x.example", peer=f"192.0.2.{number}") for number in range(1, 9)]
+    found = await asyncio.gather(*(each.get("/", authorization=basic("ann", "a wrong one")) for each in strangers))
+    assert sorted(each.status for each in found) == [401] * 3 + [429] * 5
+    for each in strangers:
+        await each.client.aclose()
 
 
 async def test_while_the_file_cannot_be_read_nobody_gets_in(

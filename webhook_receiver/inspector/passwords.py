@@ -26,8 +26,11 @@ _COST, _BLOCK, _PARALLEL = 2**14, 8, 5
 """The parameters of scrypt, by OWASP's Password Storage Cheat Sheet: 16 MiB, and about a tenth of a second."""
 _MOST_COST = 2**20
 _MEMORY = 2**30  # bytes that scrypt may use, whatever the file says
-_PACE = 0.3  # seconds after a wrong password in which no other one is tried
-_MOST_WAITING = 8  # requests that wait for their password to be tried
+_PACE = 0.3  # seconds after a wrong password in which no other one of its lane is tried
+_REST = 0.1  # seconds after it in which none at all is tried
+_MOST_WAITING = 4  # requests of a lane that wait for their password to be tried
+_LANES = 8  # of one peer, among which the names of users are shared out
+_MOST_LANES = 256  # in which somebody waits
 _MOST_KNOWN = 1000  # passwords that were right, and need not be tried again
 _SHORTEST = 8  # characters of a new password
 _CHALLENGE = {"www-authenticate": 'Basic realm="webhook-receiver", charset="UTF-8"'}
@@ -77,6 +80,14 @@ class _Hash(NamedTuple):
         return "<hash of a password>"
 
 
+class _Lane:
+    """The requests of a peer, for some of the names, that wait for their passwords to be tried."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.turn = asyncio.Lock()
+
+
 def _scrypt(password: str, cost: int, block: int, parallel: int, salt: bytes) -> bytes:
     given = password.encode("utf-8", "surrogatepass")
     return hashlib.scrypt(given, salt=salt, n=cost, r=block, p=parallel, maxmem=_MEMORY, dklen=32)
@@ -87,6 +98,9 @@ class PasswordFile:
 
     A password is asked for on TLS, and from this machine. One is tried at a time, in a thread, and none for a moment
     after a wrong one; what was right once costs nothing again. The file is read again when it has changed.
+
+    Who guesses makes nobody wait for long but those who come from the same address and whose names are in the same lane
+    as his: names are shared out by a hash that he cannot know, also those that no user has.
 
     Args:
         path: the file. `webhook-receiver password FILE NAME` writes a user to it.
@@ -106,7 +120,8 @@ class PasswordFile:
         self._nobody = _Hash(_COST, _BLOCK, _PARALLEL, secrets.token_bytes(16), secrets.token_bytes(32))
         self._known: dict[bytes, str] = {}
         self._key = secrets.token_bytes(32)
-        self._waiting = 0
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        """Those in which somebody waits, by the peer's address and the number of the lane."""
         self._turn = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -121,26 +136,43 @@ class PasswordFile:
             return PlainTextResponse("a name and a password are needed", 401, _CHALLENGE)
         self._read_again()
         name, password = given
-        seen = hmac.digest(self._key, repr(given).encode("utf-8", "surrogatepass"), "sha256")
+        seen = self._digest(repr(given))
         if self._known.get(seen) == name:
             return name
-        if self._waiting >= _MOST_WAITING:
+        which = request.client.host if request.client else "", self._digest(name)[0] % _LANES
+        lane = self._lanes.get(which) or _Lane()
+        if lane.waiting >= _MOST_WAITING or (not lane.waiting and len(self._lanes) >= _MOST_LANES):
             return PlainTextResponse("too many passwords are being tried", 429, {"retry-after": "2"})
-        self._waiting += 1
+        self._lanes[which] = lane
+        lane.waiting += 1
         try:
-            async with self._turn:
-                expected = self._users.get(name, self._nobody)  # so that it takes as long for a name that is none
-                is_right = await asyncio.to_thread(expected.is_of, password)
+            async with lane.turn:
+                is_right = await self._try(name, password)
                 if not is_right:
                     await asyncio.sleep(_PACE)
         finally:
-            self._waiting -= 1
+            lane.waiting -= 1
+            if not lane.waiting:
+                del self._lanes[which]
         if not is_right:
             return PlainTextResponse("the name or the password is wrong", 401, _CHALLENGE)
         while len(self._known) >= _MOST_KNOWN:
             del self._known[next(iter(self._known))]
         self._known[seen] = name
         return name
+
+    async def _try(self, name: str, password: str) -> bool:
+        """Return whether a password is that of a user, and still is once it was tried."""
+        async with self._turn:
+            expected = self._users.get(name, self._nobody)  # so that it takes as long for a name that is none
+            if await asyncio.to_thread(expected.is_of, password):
+                self._read_again()
+                return self._users.get(name) == expected
+            await asyncio.sleep(_REST)
+            return False
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256")
 
     def _read_again(self) -> None:
         """Read the file again if it has changed; while it cannot be read, nobody gets in."""
