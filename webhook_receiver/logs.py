@@ -6,8 +6,9 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,11 +38,29 @@ def fields(
 _FIELDS = tuple(fields())
 
 
+_is_unnoticed: ContextVar[bool] = ContextVar("webhook_receiver_is_unnoticed", default=False)
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """Have what happens in this context neither logged nor measured: a delivery is tried that never came."""
+    token = _is_unnoticed.set(True)
+    try:
+        yield
+    finally:
+        _is_unnoticed.reset(token)
+
+
+def is_unnoticed() -> bool:
+    """Return whether what happens in this context is neither logged nor measured."""
+    return _is_unnoticed.get()
+
+
 def _with_fields(record: logging.LogRecord) -> bool:
-    """Give a record the fields that it has not: a format may name each of them."""
+    """Give a record the fields that it has not: a format may name each of them. Return whether it is to be written."""
     for name in _FIELDS:
         record.__dict__.setdefault(name, None)
-    return True
+    return not is_unnoticed()
 
 
 logger.addFilter(_with_fields)

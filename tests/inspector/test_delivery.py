@@ -291,6 +291,16 @@ async def test_a_delivery_is_saved_as_a_test_that_passes(browser: Browser, tmp_p
     assert "1 passed" in done.stdout, done.stdout
 
 
+async def test_what_is_delivered_to_write_a_test_is_not_logged(
+    browser: Browser, inbox: SQLiteInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    await inbox.load([stored(82, content=b'{"a": 1}')], inbox.clock())
+    caplog.set_level("DEBUG", "webhook_receiver")
+    for id in (DONE, "00000052"):
+        assert (await browser.get(f"/deliveries/{id}/test")).status == 200
+    assert [each.getMessage() for each in caplog.records if each.name == "webhook_receiver"] == []
+
+
 async def test_only_the_test_of_a_sender_that_is_known_is_written(inbox: SQLiteInbox) -> None:
     await inbox.load([stored(78, receiver="partner"), stored(79, content=body(pad="x" * 300_000))], inbox.clock())
     browser = Browser(Inspector.on_loopback(inbox))
@@ -323,6 +333,22 @@ async def test_damaged_states_are_told_of(browser: Browser, inbox: SQLiteInbox, 
     assert (page.status, "are damaged" in page.text) == (200, True)
     assert (await browser.get("/deliveries")).status == 200
     assert "Purge 1 delivery?" in (await browser.get(f"/purge?only={DEAD}")).text
+
+
+async def test_a_damaged_delivery_can_be_purged_from_its_page(
+    browser: Browser, reader: Browser, inbox: SQLiteInbox, tmp_path: Path
+) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(tmp_path / "hooks.db")) as file, file:
+        file.execute("UPDATE delivery SET body = zeroblob(5) WHERE id = ?", [DEAD])
+    for path in ("", "/curl", "/edit"):
+        page = await browser.get(f"/deliveries/{DEAD}{path}")
+        assert (page.status, "This delivery is damaged" in page.text) == (500, True), page.text
+        assert f"/purge?only={DEAD}" in page.links
+    assert not any("purge" in each for each in (await reader.get(f"/deliveries/{DEAD}")).links)
+    assert "1 delivery removed" in (await browser.confirm(f"/purge?only={DEAD}", reason="it is damaged")).text
 
 
 async def test_the_time_line_is_drawn_with_words_for_those_who_do_not_see_it(

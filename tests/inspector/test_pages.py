@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.records import AuditRecord, Metric, PollOutcome
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.pages import PAGES
-from webhook_receiver.inspector.site import SitePage, View
+from webhook_receiver.inspector.site import SitePage, View, labels_of
 
 IN_NAVIGATION = [each.path for each in PAGES if each.title]
 DEAD = "00000003" + "0" * 24
@@ -81,6 +82,46 @@ async def test_the_overview_has_the_figures_of_each_receiver_side_by_side(browse
         "so they may lag by that",
     ):
         assert said in page.text, page.text
+
+
+async def test_a_receiver_of_which_nothing_was_counted_is_on_the_overview(tmp_path: Path) -> None:
+    inbox = sqlite(tmp_path)
+    await inbox.open()
+    await inbox.load(some(30), inbox.clock())
+    browser = Browser(looked_at(Inspector.on_loopback(inbox)))
+    page = await browser.get("/")
+    assert "No receiver yet" not in page.text
+    for said in ("up42 0 requests, last hour", "github 0 requests, last hour"):
+        assert said in page.text, page.text
+    await inbox.count({Metric("quiet", "stored", 2): 1}, NOW - 3 * 86_400)
+    browser.client._transport.app.site.inspected[0].counted.clear()  # type: ignore[attr-defined]
+    assert "quiet 0 requests, last hour" in (await browser.get("/")).text
+    await browser.client.aclose()
+    await inbox.close()
+
+
+@pytest.mark.parametrize("before", ["\u00b2", "x", "-1", "9" * 30, "1.5"])
+async def test_a_record_that_cannot_be_is_told(browser: Browser, before: str) -> None:
+    page = await browser.get(f"/audit?before={quote(before)}")
+    assert (page.status, "There is no such record" in page.text) == (400, True)
+
+
+def test_the_labels_of_inboxes_tell_them_apart() -> None:
+    server = "postgresql://db.example:5432/hooks?schema="
+    labels = {
+        "/srv/seed.db": "srv/seed.db",
+        "/srv/dup/seed.db": "dup/seed.db",
+        "/srv/other.db": "other.db",
+        f"{server}webhook_receiver": "hooks",
+        f"{server}mine": "hooks, mine",
+        "postgresql://a.example/same?schema=webhook_receiver": "a.example/same",
+        "postgresql://b.example/same?schema=webhook_receiver": "b.example/same",
+        "postgresql:///?schema=webhook_receiver": "/",
+        "memory 140": "memory 140",
+        "/seed.db": "/seed.db",
+    }
+    assert dict(zip(labels, labels_of([*labels]), strict=True)) == labels
+    assert labels_of(["/srv/dup/seed.db"]) == ["seed.db"]
 
 
 async def test_a_plot_has_its_numbers_beside_it(browser: Browser) -> None:

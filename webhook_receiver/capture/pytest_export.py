@@ -11,6 +11,7 @@ from ..delivery import Headers, RequestHead, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
+from ..logs import unnoticed
 from ..receiver import WebhookReceiver
 from ..senders import Sender
 from ..senders.preset import Preset
@@ -75,7 +76,8 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool, received: fl
         sender, code = _sender(request.headers, known)
         if sender.event_header is not None and sender.event_header.lower().encode() not in dict(headers):
             sender, code = replace(sender, event_header=None), f"replace({code}, event_header=None)"
-        status, events = asyncio.run(_deliver(sender, headers, request.body, now))
+        with unnoticed():
+            status, events = asyncio.run(_deliver(sender, headers, request.body, now))
     except ConfigurationError as error:
         raise ValueError(f"the request cannot be signed again: {error}") from None
     how = "was verified" if checked else "could not be checked: no secret was given"

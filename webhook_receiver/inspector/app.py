@@ -23,7 +23,7 @@ from ..receiver import WebhookReceiver
 from .gate import Auth, Gate, gate_of, stranger
 from .loopback import on_loopback
 from .pages import PAGES
-from .site import STATIC, Inspected, Problem, Site, SitePage, View
+from .site import STATIC, Inspected, Problem, Site, SitePage, View, labels_of
 
 _HEADERS = {
     "content-security-policy": (
@@ -227,7 +227,11 @@ def inspected_of(hooks: What | Iterable[What], beside: Callable[[], object] | No
             raise _not_these(each)
     if not found:
         raise ConfigurationError("an Inspector shows one receiver or inbox at least: Inspector(hooks, auth=...)")
-    return [Inspected(inbox, receivers, beside) for inbox, receivers in found.values()]
+    labels = labels_of([*found])
+    return [
+        Inspected(inbox, receivers, label, beside)
+        for label, (inbox, receivers) in zip(labels, found.values(), strict=True)
+    ]
 
 
 def _listed(hooks: object) -> list[Any]:

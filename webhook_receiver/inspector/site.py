@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -28,6 +28,7 @@ from .secrecy import masked_text
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+_SCHEMA = "webhook_receiver"  # of a PostgreSQL inbox that names no other
 MOST_OF_A_FORM = 8 * 1024 * 1024  # bytes; an edited body is in a form, percent-encoded
 
 
@@ -39,14 +40,18 @@ class Problem(Exception):
         title: what is wrong, as a heading.
         advice: a sentence about what to do.
         headers: headers of the response.
+        purge: the id of a delivery that can be removed all the same.
     """
 
-    def __init__(self, status: int, title: str, advice: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, title: str, advice: str = "", headers: Mapping[str, str] | None = None, *, purge: str = ""
+    ) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.advice = advice
         self.headers = dict(headers or {})
+        self.purge = purge
 
 
 class SitePage(NamedTuple):
@@ -68,21 +73,21 @@ class Inspected:
     """An inbox that is inspected, and those of its receivers that are at hand."""
 
     def __init__(
-        self, inbox: Inbox, receivers: Sequence[WebhookReceiver], beside: Callable[[], object] | None = None
+        self,
+        inbox: Inbox,
+        receivers: Sequence[WebhookReceiver],
+        label: str,
+        beside: Callable[[], object] | None = None,
     ) -> None:
         self.inbox = inbox
+        self.label = label
+        """A short name of the inbox for people, without a secret."""
         self.receivers = tuple(receivers)
         self.live = Live(inbox, beside)
         self.counted: dict[str, tuple[float, Any]] = {}
         """What was counted in a span of time, by its name, and when that was read: tabs ask for it at once."""
         self._named: set[int] = set()
         """The receivers whose names were looked up."""
-
-    @property
-    def label(self) -> str:
-        """A short name of the inbox for people, without a secret."""
-        address = self.inbox.address
-        return address.rstrip("/").rpartition("/")[2] or address
 
     def receiver(self, name: str) -> WebhookReceiver | None:
         """Return a receiver by its name; None if it is not at hand."""
@@ -101,6 +106,26 @@ class Inspected:
                     await hooks.runtime.open()
                 self._named.add(number)
         await self.inbox.open()
+
+
+def labels_of(addresses: Sequence[str]) -> list[str]:
+    """Return short names of inboxes, each as much of its address as no other one has, too."""
+    names = [_names(each) for each in addresses]
+    return [
+        next((name for name in mine if not any(name in each for each in names if each is not mine)), mine[-1])
+        for mine in names
+    ]
+
+
+def _names(address: str) -> list[str]:
+    """Return the names of an inbox by its address, the shortest first."""
+    if "://" in address:
+        parts = urlsplit(address)
+        schema = parse_qs(parts.query).get("schema", [_SCHEMA])[0]
+        name = parts.path.strip("/") + ("" if schema == _SCHEMA else f", {schema}")
+        return [*([name] if name else []), f"{parts.netloc}/{name}", address]
+    parents = address.strip("/").split("/")
+    return ["/".join(parents[-count:]) for count in range(1, len(parents) + 1)] + [address]
 
 
 class Site:

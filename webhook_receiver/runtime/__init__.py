@@ -17,7 +17,7 @@ from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
-from ..delivery import Delivery
+from ..delivery import EDIT, Delivery
 from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEvent
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
@@ -26,7 +26,7 @@ from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
 from ..inbox.records import Duplicate, Entry, PollLease, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
-from ..logs import DeadLetterLog, log_failure, log_repeated, warn_if_disabled
+from ..logs import DeadLetterLog, is_unnoticed, log_failure, log_repeated, warn_if_disabled
 from ..options import WorkerOptions, is_name
 from ..redaction import summary
 from ..routing import old_names
@@ -327,7 +327,7 @@ class Runtime:
 
     def _equip(self) -> None:
         """Take the telemetry that is configured by now."""
-        self._is_equipped, self.telemetry = True, found(self)
+        self._is_equipped, self.telemetry = True, None if is_unnoticed() else found(self)
         tell = None if self.telemetry is None else self.telemetry.reject
         self.rejections.tell = tell
 
@@ -371,7 +371,7 @@ class Runtime:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
         numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
         bucket = bucket_of(perf_counter() - began)
-        numbers[bucket] += 1
+        numbers[bucket] += delivery.via != EDIT  # which no sender has sent
         if isinstance(stored, Stored) and stored.known:
             self.counters.duplicates[bucket] += len(stored.known)
             log_repeated(delivery.id, [each.id for each in stored.known.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ _PAGE = 50
 async def show(view: View) -> Response:
     """Show audit records, the newest first."""
     before = view.asked("before")
-    if before and not (before.isdecimal() and before.isascii() and len(before) <= 18):
+    if before and not re.fullmatch("[0-9]{1,18}", before):
         raise Problem(400, "There is no such record", "The address has the number of a record behind `before`.")
     records = await view.inbox.audited(limit=_PAGE + 1, before=int(before) if before else None)
     shown = records[:_PAGE]

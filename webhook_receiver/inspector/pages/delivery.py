@@ -7,9 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from ...errors import InboxDamaged
 from ...inbox.records import DeliverySummary, Filter, State, StoredDelivery
 from ...receiver import WebhookReceiver
 from ...signatures import Scheme
+from ..actions import id_of
 from ..bodies import Shown, shown
 from ..secrecy import is_masked, masked_body, shown_headers
 from ..site import Problem, View
@@ -34,7 +36,11 @@ async def stored_of(view: View) -> StoredDelivery:
         Problem: there is none.
     """
     id: str = view.request.path_params["id"]
-    stored = await view.inbox.get(id)
+    try:
+        stored = await view.inbox.get(id)
+    except InboxDamaged as error:
+        found = await id_of(view, id)
+        raise Problem(500, "This delivery is damaged", f"{error}.", purge=found or "") from None
     if stored is None:
         advice = "It may have been purged, or be past its retention."
         raise Problem(404, f"There is no delivery {id[:40]}", advice)

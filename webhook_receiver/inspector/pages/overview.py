@@ -8,11 +8,14 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from ... import errors
-from ...inbox.records import MOST_EXPECTED_DEAD, Poll
+from ...inbox.records import MOST_EXPECTED_DEAD, Filter, Poll
 from ...receiver import WebhookReceiver
 from ..figures import SPANS, Counts, Span, counts_of, nothing, span_named
+from ..live import NEWEST
 from ..plots import Plot, plot
 from ..site import View
+
+_LOOK = 0.04  # seconds that the newest deliveries are looked for
 
 
 class Receiver(NamedTuple):
@@ -34,7 +37,7 @@ async def show(view: View) -> Response:
     """Show how all receivers of the inbox stand."""
     span = span_named(view.asked("span"))
     counts, begins = await counts_of(view, span)
-    names = sorted({*counts, *(each.name for each in view.inspected.receivers)})
+    names = sorted({*counts, *await _known(view), *(each.name for each in view.inspected.receivers)})
     receivers = [_receiver(view, name, counts.get(name, nothing(len(begins))), begins, span) for name in names]
     stats = await view.stats()
     return await view.page(
@@ -47,6 +50,13 @@ async def show(view: View) -> Response:
         soon=stats.dead_within_hour(view.clock),
         polls=[(each, _next(each, view)) for each in await view.inbox.polls()],
     )
+
+
+async def _known(view: View) -> set[str]:
+    """Return the receivers that the inbox knows: those counted within the longest span, and those of what came last."""
+    counts, _ = await counts_of(view, SPANS[-1])
+    newest = await view.inbox.page(Filter(), limit=NEWEST, seconds=_LOOK)
+    return {*counts, *(each.receiver for each in newest.summaries)}
 
 
 def _receiver(view: View, name: str, counts: Counts, begins: Sequence[float], span: Span) -> Receiver:

@@ -52,7 +52,7 @@ async def show(view: View) -> Response:
 def _row(view: View, name: str, counts: Sequence[Counts]) -> SenderRow:
     hooks = view.inspected.receiver(name)
     used = [each.by_name("secret") for each in counts]
-    seen = {int(index) for each in used for index in each if index.isdigit()}
+    seen = {int(index) for each in used for index in each if index.isdecimal()}
     number = 0 if hooks is None else min(hooks.sender.scheme.secret_count, 20)
     secrets: list[SecretRow] = []
     for index in sorted({*range(number), *seen}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -159,7 +160,7 @@ async def _show(note: str, simulator: Simulator, view: View) -> Response:
 async def _create(simulator: Simulator, view: View) -> None:
     """Create an order, or a burst of fulfilled ones."""
     count = view.sent("count", "1").strip()
-    if not (count.isascii() and count.isdigit()) or not 1 <= len(count) <= 6 or not 1 <= int(count) <= MOST_OF_A_BURST:
+    if not re.fullmatch("[0-9]{1,6}", count) or not 1 <= int(count) <= MOST_OF_A_BURST:
         raise Problem(400, "No order was made", f"A burst has from 1 to {MOST_OF_A_BURST:,} orders.")
     simulator.create(NewOrders(count=int(count), status=_status(view)))
 
