@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -73,6 +74,32 @@ async def test_it_is_a_duplicate_of_nothing_and_nothing_is_one_of_it() -> None:
         await settled(hooks, pushed)
         await deliver(hooks, about("o-9"), status=200)
     assert len(ran) == 6
+
+
+async def test_the_same_edit_under_the_same_name_is_one_delivery() -> None:
+    hooks, ran = noting()
+    async with hooks:
+        first = await deliver(hooks)
+        same = await asyncio.gather(*(edit(hooks.runtime, first, about("o-2"), once="form-1") for _ in range(3)))
+        others = [
+            await edit(hooks.runtime, first, about("o-3"), once="form-1"),
+            await edit(hooks.runtime, first, about("o-2"), once="form-2"),
+            await edit(hooks.runtime, same[0], about("o-2"), once="form-1"),
+        ]
+        for id in (first, *same, *others):
+            await settled(hooks, id)
+    assert (len({*same}), len({*same, *others})) == (1, 4)
+    assert len(ran) == 5
+
+
+async def test_an_edit_is_not_counted_as_what_a_sender_has_sent() -> None:
+    hooks, _ = noting()
+    async with hooks:
+        first = await deliver(hooks)
+        await edit(hooks.runtime, first, about("o-2"))
+        await edit(hooks.runtime, first, about("o-2"), once="form")
+        await edit(hooks.runtime, first, about("o-2"), once="form")
+    assert (sum(hooks.runtime.counters.stored), sum(hooks.runtime.counters.duplicates)) == (1, 0)
 
 
 async def test_it_keeps_its_place_behind_what_waits_of_its_ordering_key() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from ..delivery import new_id
 from ..errors import InboxError, NotAnEvent
 from ..worker.executor import no_event
 from . import Runtime
 
 
-async def edit(runtime: Runtime, id: str, body: bytes) -> str:
+async def edit(runtime: Runtime, id: str, body: bytes, *, once: str | None = None) -> str:
     """Store a delivery with an edited body, made of a stored one, and have it handled.
 
     It has `via` "edit", points to the first by `Delivery.edited_of`, and has that one's headers. It is a duplicate of
@@ -20,6 +22,8 @@ async def edit(runtime: Runtime, id: str, body: bytes) -> str:
         runtime: the runtime of the receiver: `hooks.runtime`.
         id: the id of the stored delivery, or a beginning of it that no other id has.
         body: the edited body.
+        once: what names this edit, such as a form that may be sent twice: the same edit under the same name is stored
+            once, within the inbox's window. None for an edit that is a duplicate of nothing.
 
     Returns:
         The id of the new delivery; of its first part, if the body holds several events.
@@ -50,4 +54,9 @@ async def edit(runtime: Runtime, id: str, body: bytes) -> str:
         if isinstance(each, Exception):
             where = f"its event {number}: " if len(found) > 1 else ""
             raise NotAnEvent(f"the edited body is not stored: {where}{no_event(each)}")
-    return (await runtime.put(runtime.entries.build(delivery, found))).id
+    entry = runtime.entries.build(delivery, found)
+    if once is not None:
+        name = hashlib.sha256(repr((once, first.id)).encode() + body).hexdigest()
+        parts = [part._replace(key=f"{name}.{part.number}".encode()) for part in entry.parts]
+        entry = entry._replace(key=name.encode(), parts=parts)
+    return (await runtime.put(entry)).id

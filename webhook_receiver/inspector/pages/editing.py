@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 from starlette.responses import Response
 
@@ -49,7 +50,7 @@ async def replay_edited(view: View) -> Response:
                 "reason": view.sent("reason")[:500],
             }
             await record(view, "edit", parameters, 1)
-        id = await edit(hooks.runtime, stored.summary.id, body)
+        id = await edit(hooks.runtime, stored.summary.id, body, once=view.sent("once")[:100] or None)
     except NotAnEvent as error:
         return await _form(view, stored, text, wrong=f"{error}.", status=422)
     return view.redirect(f"/deliveries/{id}")
@@ -87,6 +88,7 @@ async def _form(
         text=text,
         wrong=wrong,
         is_masked=is_masked,
+        once=secrets.token_urlsafe(16),
         hides=visible(text, lines=True) != text.replace("\r\n", "\n"),
         rows=min(28, max(8, text.count("\n") + 2)),
     )
