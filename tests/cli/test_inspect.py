@@ -164,10 +164,12 @@ def test_a_password_is_written_and_asked_for(folder: Path) -> None:
         assert (found.status_code, "ann" in found.text) == (200, True)
 
 
-def test_a_prefix_is_in_every_address(folder: Path) -> None:
-    with inspecting("hooks.db", "--root-path", "/ops", cwd=folder) as (url, _):
-        base = url.removesuffix("/ops")
-        page = get(f"{base}/deliveries")
+@pytest.mark.parametrize("prefix", ["/ops", "ops/"])
+def test_a_prefix_is_in_every_address(folder: Path, prefix: str) -> None:
+    with inspecting("hooks.db", "--root-path", prefix, cwd=folder) as (url, told):
+        assert "/ for a proxy that strips /ops; it only shows" in told
+        assert get(url).status_code == 200, "what is printed is where the proxy finds it"
+        page = get(f"{url.removesuffix('/')}/deliveries")
         assert page.status_code == 200
         links = re.findall(r'href="([^"#]+)"', page.text)
         assert links

@@ -75,7 +75,7 @@ def inspect(
             inspector,
             host,
             port,
-            root_path=root_path,
+            root_path="".join(f"/{part}" for part in root_path.split("/") if part),
             certificate=None if ssl_certfile is None else (ssl_certfile, ssl_keyfile),
             as_json=as_json,
         )

@@ -72,7 +72,7 @@ def run(
         inspector: the inspector.
         host: the address to listen on.
         port: the port; 0 for a free one.
-        root_path: the path prefix that a proxy strips.
+        root_path: the path prefix that a proxy strips, such as "/ops"; empty for none.
         certificate: the files of a certificate and its key; None to serve without TLS.
         as_json: whether its address is printed as JSON.
 
@@ -87,7 +87,7 @@ def run(
     with socket.create_server((host, port), family=family) as listener:
         taken = listener.getsockname()[1]
         address = f"[{host}]" if ":" in host else host
-        url = f"{'https' if certificate else 'http'}://{address}:{taken}{root_path}/"
+        url = f"{'https' if certificate else 'http'}://{address}:{taken}/"  # as the proxy asks for it
         config = uvicorn.Config(
             inspector,
             lifespan="on",
@@ -103,7 +103,7 @@ def run(
             **within_bounds(PARSER, checked_limit(None)),
         )
         server = _Server(config)
-        server.told = _told(inspector, url, as_json=as_json)
+        server.told = _told(inspector, url, root_path, as_json=as_json)
         with suppress(KeyboardInterrupt):  # that is how it is meant to end
             server.run(sockets=[listener])
 
@@ -117,9 +117,10 @@ async def _try(inspector: Inspector) -> None:
             await each.inbox.close()
 
 
-def _told(inspector: Inspector, url: str, *, as_json: bool) -> str:
+def _told(inspector: Inspector, url: str, root_path: str, *, as_json: bool) -> str:
     names = [each.label for each in inspector.site.inspected]
     if as_json:
         return json.dumps({"url": url, "inboxes": names, "writable": inspector.site.writable})
     how = "" if inspector.site.writable else "; it only shows, and --writable lets it change"
-    return output.printable(f"{', '.join(names)} is at {url}{how}")
+    proxied = f" for a proxy that strips {root_path}" if root_path else ""
+    return output.printable(f"{', '.join(names)} is at {url}{proxied}{how}")
