@@ -22,6 +22,7 @@ from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
 from tests.inspector.stage import COUNTS, dead, receivers, some, sqlite, stored
 from tests.inspector.test_hostile import MARKUP
 from webhook_receiver import FailedAttempt, HandlerState, SQLiteInbox, State
+from webhook_receiver.inbox.records import AuditRecord
 from webhook_receiver.inspector import Inspector, actions, live
 from webhook_receiver.inspector.pages import PAGES
 
@@ -122,6 +123,14 @@ def test_an_empty_inbox_is_read_by_everybody_too(tmp_path: Path, tabs: Tabs) -> 
             tab.open(path)
             assert violations(tab.page) == [], path
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_a_long_name_of_an_action_fits_a_phone(stage: Stage, tabs: Tabs) -> None:
+    for name in ("an-action-of-a-host-that-has-a-long-name-too", "an action of a host that has a long name"):
+        stage.do(lambda inbox, name=name: inbox.audit(AuditRecord(NOW, "ann", name)))  # type: ignore[misc]
+    with tabs(stage.url, width=375) as tab:
+        tab.open("/audit")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_a_delivery_appears_within_a_second_and_its_changes_too(stage: Stage, tabs: Tabs) -> None:
