@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import lzma
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -140,6 +142,46 @@ def test_what_cannot_be_shown_is_told_in_a_sentence(folder: Path, arguments: lis
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert said in re.sub(r"\s+", " ", done.stderr)
     assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_an_inspector_that_only_shows_leaves_a_file_of_an_older_version_alone(folder: Path) -> None:
+    old = lzma.decompress((ROOT / "tests" / "inbox" / "old" / "schema-4.db.xz").read_bytes())
+    folder.joinpath("hooks.db").write_bytes(old)
+    files = sorted(each.name for each in folder.iterdir())
+    for where in ("hooks.db", "app:hooks", "sqlite:///hooks.db"):
+        done = run("inspect", where, "--port", "0", cwd=folder, kill_after=30)
+        assert done.returncode == 1
+        assert "has the tables of an older version (schema 4)" in done.stderr
+        assert "webhook-receiver inbox migrate" in done.stderr
+    assert folder.joinpath("hooks.db").read_bytes() == old
+    assert [each for each in files if not each.startswith("__")] == sorted(
+        each.name for each in folder.iterdir() if not each.name.startswith("__")
+    )
+    with inspecting("hooks.db", "--writable", cwd=folder) as (url, _):
+        assert get(f"{url}/deliveries").status_code == 200
+
+
+def test_an_inspector_that_only_shows_makes_no_file(folder: Path) -> None:
+    path = folder / "hooks.db"
+    path.unlink()
+    done = run("inspect", "app:hooks", "--port", "0", cwd=folder, kill_after=30)
+    assert (done.returncode, "there is no inbox at" in done.stderr, path.exists()) == (1, True, False)
+    with inspecting("app:hooks", "--writable", cwd=folder) as (url, _):
+        assert get(f"{url}/").status_code == 200
+    assert path.exists()
+
+
+def test_an_inspector_that_only_shows_makes_no_receiver_known(folder: Path) -> None:
+    def known() -> list[tuple[str, ...]]:
+        with closing(sqlite3.connect(folder / "hooks.db")) as file:
+            return file.execute("SELECT name, sender FROM receiver").fetchall()
+
+    assert known() == []
+    with inspecting("app:hooks", cwd=folder) as (url, _):
+        assert "OrderFulfilled" in get(f"{url}/handlers").text
+        assert known() == []
+    with inspecting("app:hooks", "--writable", cwd=folder) as (url, _):
+        assert known() == [("up42", "up42")]
 
 
 def test_a_port_that_is_taken_is_told(folder: Path) -> None:

@@ -66,7 +66,7 @@ def inspect(
         )
     check_certificate(ssl_certfile, ssl_keyfile, None)
     try:
-        found = [each for place in places for each in inspect_server.found(place)]
+        found = [each for place in places for each in inspect_server.found(place, writable=writable)]
         if passwords is None:
             inspector = Inspector.on_loopback(found, writable=writable)
         else:

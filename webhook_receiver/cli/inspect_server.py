@@ -13,6 +13,9 @@ import uvicorn
 
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
+from ..inbox.memory import MemoryInbox
+from ..inbox.sqlite import SQLiteInbox
+from ..inbox.sqlite.schema import older_version
 from ..inspector import Inspector
 from ..receiver import WebhookReceiver
 from . import output
@@ -27,14 +30,20 @@ from .serve import log_config
 What = WebhookReceiver | Inbox
 
 
-def found(where: str) -> list[What]:
+def found(where: str, *, writable: bool) -> list[What]:
     """Return what an argument names: an inbox by its URL or file, a receiver, or the receivers that an app has.
+
+    Args:
+        where: the argument.
+        writable: whether the inbox may be changed: a file is made if it is missing, and its tables are brought to now.
 
     Raises:
         BadParameter: it names none.
-        ConfigurationError: there is no such inbox, or it is one that only its own process can reach.
+        ConfigurationError: there is no such inbox, or it is one that only its own process can reach; or its tables are
+            of an older version, and it may not be changed.
     """
     if (inbox := inbox_at(where)) is not None:
+        _check(inbox, writable=writable)
         return [inbox]
     served = load_app(where)
     receivers = [served] if isinstance(served, WebhookReceiver) else [each.hooks for each in receivers_in(served)]
@@ -43,7 +52,27 @@ def found(where: str) -> list[What]:
     kept = [each for each in receivers if inbox_of(each) is not None]
     if not kept:
         raise ConfigurationError(f"{where} has no inbox: nothing is kept")
+    for each in kept:
+        _check(each.inbox, writable=writable)
     return [*kept]
+
+
+def _check(inbox: Inbox, *, writable: bool) -> None:
+    """Check that an inbox can be opened as it is, if it may not be changed."""
+    if writable or not isinstance(inbox, SQLiteInbox) or isinstance(inbox, MemoryInbox):
+        return
+    path = inbox.path
+    try:
+        if not path.exists() or not path.stat().st_size:
+            raise ConfigurationError(f"there is no inbox at {path}: its receiver makes it, or --writable")
+        version = older_version(path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    if version is not None:
+        raise ConfigurationError(
+            f"{path} has the tables of an older version (schema {version}), which an inspector that only shows leaves "
+            f"alone: run  webhook-receiver inbox migrate {path}  or give --writable"
+        )
 
 
 class _Server(uvicorn.Server):
@@ -82,6 +111,8 @@ def run(
         typer.Exit: it cannot be listened there; the message was printed.
     """
     check_address(host, port)
+    for each in inspector.site.inspected:
+        each.looks = not inspector.site.writable
     asyncio.run(_try(inspector))  # so that what is wrong is told in a sentence
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:

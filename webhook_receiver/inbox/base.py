@@ -148,6 +148,8 @@ class Inbox(InboxReader, Protocol):
         for it, nothing is changed for a receiver at the default that has no name yet: the result is "webhooks" with the
         sender "". If they are its own, it registers again and brings that name.
 
+        One that only `looks` has nothing remembered.
+
         Args:
             receiver: the receiver; its name is the default one if `by_default` says so.
 

@@ -25,18 +25,27 @@ class Registration(NamedTuple):
     finds_orders: bool = False
     """Whether it asks for its deliveries by their ordering key, so that the store may make an index of these, which
     costs all others a little with each delivery. Not remembered: it is False in what `Inbox.register` returns."""
+    looks: bool = False
+    """Whether it only asks which registration counts, so that nothing is remembered. False in what is returned."""
 
 
 def settled(
     given: Registration, known: Mapping[str, Registration], holds: Callable[[str], bool]
 ) -> tuple[Registration, Registration | None]:
-    """Return the registration that counts for a receiver, as `Inbox.register` defines it, and the one to store.
+    """Return the registration that counts for a receiver, as `Inbox.register` defines it, and the one to store, if any.
 
     Args:
         given: the receiver as it registers.
         known: the registrations that are stored, by name.
         holds: whether deliveries are stored under a name.
     """
+    found, new = _settled(given._replace(looks=False), known, holds)
+    return found, None if given.looks else new
+
+
+def _settled(
+    given: Registration, known: Mapping[str, Registration], holds: Callable[[str], bool]
+) -> tuple[Registration, Registration | None]:
     asked = given.receiver
     if given.by_default:
         given = given._replace(receiver=_default_name(given, known, holds))

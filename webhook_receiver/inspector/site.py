@@ -83,6 +83,8 @@ class Inspected:
         self.label = label
         """A short name of the inbox for people, without a secret."""
         self.receivers = tuple(receivers)
+        self.looks = False
+        """Whether the names of the receivers are only looked up in the inbox, see `Runtime.open`."""
         self.live = Live(inbox, beside)
         self.counted: dict[str, tuple[float, Any]] = {}
         """What was counted in a span of time, by its name, and when that was read: tabs ask for it at once."""
@@ -103,7 +105,7 @@ class Inspected:
         for number, hooks in enumerate(self.receivers):
             if number not in self._named:
                 if not hooks.runtime.is_started():
-                    await hooks.runtime.open()
+                    await hooks.runtime.open(looks=self.looks)
                 self._named.add(number)
         await self.inbox.open()
 

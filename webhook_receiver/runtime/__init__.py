@@ -252,8 +252,11 @@ class Runtime:
             if not is_shared(self, self.inbox):
                 await self.inbox.close()
 
-    async def open(self) -> None:
+    async def open(self, *, looks: bool = False) -> None:
         """Open the inbox, and register the receiver in it: from then on `name` is that of its deliveries there.
+
+        Args:
+            looks: whether the name is only looked up, and an inbox that does not know the receiver stays as it is.
 
         Raises:
             ConfigurationError: the inbox can never work, or deliveries of another sender are stored under the name.
@@ -261,10 +264,9 @@ class Runtime:
         """
         await self.inbox.open()
         by_order = self.sender.order_items != "whole" and any(each.whole_order for each in self.dispatcher.handlers)
-        scheme = type(self.sender.scheme).__name__
-        mine = Registration(self.name, self.sender.name, scheme, self._by_default, finds_orders=by_order)
-        name = await registered_name(self.inbox, mine, self._is_own)
-        if name != self.name:
+        scheme, indexed = type(self.sender.scheme).__name__, by_order and not looks
+        mine = Registration(self.name, self.sender.name, scheme, self._by_default, indexed, looks)
+        if (name := await registered_name(self.inbox, mine, self._is_own)) != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name
             self.entries = EntryBuilder(name, self.sender)
 
@@ -328,8 +330,7 @@ class Runtime:
     def _equip(self) -> None:
         """Take the telemetry that is configured by now."""
         self._is_equipped, self.telemetry = True, None if is_unnoticed() else found(self)
-        tell = None if self.telemetry is None else self.telemetry.reject
-        self.rejections.tell = tell
+        self.rejections.tell = None if self.telemetry is None else self.telemetry.reject
 
     async def _watch_figures(self) -> None:
         if self.telemetry is not None:
