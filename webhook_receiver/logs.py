@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _is_unnoticed: ContextVar[bool] = ContextVar("webhook_receiver_is_unnoticed", de
 
 
 @contextmanager
-def unnoticed() -> Iterator[None]:
+def unnoticed() -> Generator[None]:
     """Have what happens in this context neither logged nor measured: a delivery is tried that never came."""
     token = _is_unnoticed.set(True)
     try:

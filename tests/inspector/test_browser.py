@@ -126,8 +126,8 @@ def test_an_empty_inbox_is_read_by_everybody_too(tmp_path: Path, tabs: Tabs) -> 
 
 
 def test_a_long_name_of_an_action_fits_a_phone(stage: Stage, tabs: Tabs) -> None:
-    for name in ("an-action-of-a-host-that-has-a-long-name-too", "an action of a host that has a long name"):
-        stage.do(lambda inbox, name=name: inbox.audit(AuditRecord(NOW, "ann", name)))  # type: ignore[misc]
+    stage.do(lambda inbox: inbox.audit(AuditRecord(NOW, "ann", "an-action-of-a-host-that-has-a-long-name")))
+    stage.do(lambda inbox: inbox.audit(AuditRecord(NOW, "ann", "an action of a host that has a long name")))
     with tabs(stage.url, width=375) as tab:
         tab.open("/audit")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 375

@@ -18,6 +18,7 @@ from webhook_receiver import FailedAttempt, HandlerState, SQLiteInbox, State, We
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.secrecy import masked_body, masked_text, shown_url
 from webhook_receiver.inspector.wording import MASK
+from webhook_receiver.signatures import Scheme
 from webhook_receiver.signatures.any_of import AnyOf
 from webhook_receiver.signatures.hmac_body import HMACBody
 from webhook_receiver.signatures.shared_secret import HeaderSecret, QuerySecret
@@ -177,7 +178,7 @@ async def test_dead_letters_of_another_error_keep_their_address(failing: Browser
 
 
 TOKEN = "a-token-that-nobody-guesses"
-IN_URL = {
+IN_URL: dict[str, tuple[Scheme, str, str]] = {
     "query": (
         QuerySecret(TOKEN, parameter="token"),
         f"https://hooks.example/in?token={TOKEN}",
@@ -191,7 +192,7 @@ IN_URL = {
 @pytest.mark.parametrize("case", IN_URL)
 async def test_a_secret_in_the_address_of_a_receiver_is_left_out_of_the_command(inbox: SQLiteInbox, case: str) -> None:
     scheme, url, shown = IN_URL[case]
-    hooks = WebhookReceiver(scheme=scheme, inbox=inbox, name="up42", public_url=url)  # type: ignore[arg-type]
+    hooks = WebhookReceiver(scheme=scheme, inbox=inbox, name="up42", public_url=url)
     referer = (
         (b"referer", f"http://x/?token={TOKEN}".encode()),
         (b"x-seen", b"it"),

@@ -1232,6 +1232,13 @@ class InboxSuite(_OnTwoStores):
         old, new = Registration("hooks", "mine", "Unsigned"), Registration("hooks", "mine", "HMACBody")
         assert [await inbox.register(each) for each in (old, new, new)] == [old, old, new]
 
+    async def test_one_that_only_looks_is_told_what_counts_and_not_remembered(self, inbox: Inbox) -> None:
+        mine, others = Registration("hooks", "mine", "Unsigned"), Registration("hooks", "others", "Unsigned")
+        looking = mine._replace(finds_orders=False, looks=True)
+        assert [await inbox.register(each) for each in (looking, others, looking)] == [mine, others, mine]
+        await put(inbox, "d-1")
+        assert [await inbox.register(each) for each in (looking, others)] == [others, others]
+
     @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE receiver; --", ""])
     async def test_any_name_may_be_registered(self, inbox: Inbox, text: str) -> None:
         given = Registration(text, text, text)
