@@ -126,15 +126,35 @@ def test_a_list_in_the_environment_has_commas(monkeypatch: pytest.MonkeyPatch) -
     [
         ("sqlite:////var/lib/hooks.db?window=7d", "sqlite:////var/lib/hooks.db?window=7d"),
         ("postgresql://app:hush@db.example:5432/hooks", "postgresql://app:***@db.example:5432/hooks"),
-        ("postgresql://db/hooks?user=app&password=hush&x=1", "postgresql://db/hooks?user=app&password=***&x=1"),
+        ("postgresql://db/hooks?user=app&password=hush", "postgresql://db/hooks?user=app&password=***"),
+        ("postgresql://db/hooks?password=a&hush=1", "postgresql://db/hooks?password=***"),
+        ("postgresql://db:1/hooks?p%61ssword=hush", "postgresql://db:1/hooks?p%61ssword=***"),
+        ("postgresql://app:a#hush@db/hooks", "postgresql://app:***@db/hooks"),
+        ("postgresql://app:a?hush@db/hooks", "postgresql://app:***@db/hooks"),
+        ("postgresql://app:a/hush@db/hooks", "postgresql://app:***@db/hooks"),
+        ("postgresql://app:a@hush@db/hooks", "postgresql://app:***@db/hooks"),
+        ("postgresql://app:hush", "postgresql://***"),
+        ("redis://:hush@cache/0", "redis://:***@cache/0"),
+        ("host=db user=app password=hush", "***"),
+        ("postgresql://app@[::1]:5432,db.example/hooks", "postgresql://app@[::1]:5432,db.example/hooks"),
+        ("postgresql:///hooks?host=/run/postgresql", "postgresql:///hooks?host=/run/postgresql"),
+        ("hooks.db", "hooks.db"),
         ("postgresql://db/hooks?sslpassword=hush", "postgresql://db/hooks?sslpassword=***"),
-        ("postgresql://[hush", "***"),
+        ("postgresql://[hush", "postgresql://***"),
     ],
 )
 def test_the_password_of_an_inbox_is_masked(url: str, masked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown("inbox", url) == masked
     monkeypatch.setenv("WEBHOOK_RECEIVER_INBOX", url)
     assert "hush" not in repr(Settings())
+    monkeypatch.delenv("WEBHOOK_RECEIVER_INBOX")
+    pyproject(f'inbox = "{url}"')
+    if url == masked:
+        assert Settings().inbox == url
+    else:
+        with pytest.raises(ConfigurationError, match="inbox has a secret, which does not belong") as raised:
+            Settings()
+        assert "hush" not in str(raised.value)
 
 
 def test_a_variable_that_is_no_setting_is_found_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
-"""Errors in words that repeat nothing of a body: for responses, logs and the inbox."""
+"""Errors in words that repeat nothing of a body, and URLs without their secrets: for responses, logs and the inbox."""
 
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from types import TracebackType
 from typing import Any, cast
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 
@@ -252,3 +254,36 @@ def _said(error: BaseException) -> str:
         return str(error)
     except Exception as failure:
         return f"(it cannot say what it is: {type(failure).__name__})"
+
+
+_BEGINNING = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PLACE = re.compile(r"(?:[^:/?#\[\]]*|\[[^/?#\[\]]*\])(?::\d*)?")
+_SECRETS = ("password", "secret", "token")
+"""What the name of a parameter has in it whose value is a secret."""
+
+
+def without_password(url: str) -> str:
+    """Return the URL of an inbox with *** in place of each secret, and in place of all that cannot be told apart.
+
+    As libpq does, it takes what is before an @ for the user and the password, whatever characters these have.
+    """
+    beginning = _BEGINNING.match(url)
+    if beginning is None:  # a path, or what libpq takes, too: host=... password=...
+        return "***" if "=" in url or "@" in url else url
+    scheme, rest = url[: beginning.end()], url[beginning.end() :]
+    if scheme.lower() in ("sqlite://", "memory://") and rest[:1] in ("", "/", "?"):
+        return url
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    hosts = re.split("[/?#]", place, maxsplit=1)[0].split(",")
+    if not all(map(_PLACE.fullmatch, hosts)):  # a password without its @
+        return f"{scheme}***"
+    address, mark, query = place.partition("?")
+    told: list[str] = []
+    for each in query.split("&"):
+        parameter, is_given, _ = each.partition("=")
+        if any(secret in unquote(parameter).lower() for secret in _SECRETS):
+            told.append(f"{parameter}{is_given}***")
+            break  # what follows may be the rest of a secret with an & in it
+        told.append(each)
+    return f"{scheme}{name}{colon and ':***'}{at}{address}{mark}{'&'.join(told)}"

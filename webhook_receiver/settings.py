@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError, needs
+from .redaction import without_password
 from .signatures.secrets import Secret
 
 try:
@@ -203,7 +203,7 @@ def shown(name: str, value: object) -> str:
     if value is None:
         return ""
     if name == "inbox":
-        return _without_password(str(value))
+        return without_password(str(value))
     if isinstance(value, list):
         return ",".join(map(str, cast("list[object]", value)))
     return str(value)  # of a secret, that is asterisks
@@ -218,18 +218,6 @@ def _variables() -> Iterable[str]:
 
 def _file_variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}_FILE"
-
-
-def _without_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.password:
-            url = url.replace(f":{parts.password}@", ":***@", 1)
-    except ValueError:  # no URL, and who knows what is in it
-        return "***"
-    head, mark, query = url.partition("?")
-    pairs = (f"{each.partition('=')[0]}=***" if "password" in each.lower() else each for each in query.split("&"))
-    return f"{head}{mark}{'&'.join(pairs)}"
 
 
 class _Files(PydanticBaseSettingsSource):
@@ -287,7 +275,7 @@ class _Pyproject(PydanticBaseSettingsSource):
         found = {name.replace("-", "_"): value for name, value in _table().items()}
         known = [name for name in self.settings_cls.model_fields if name not in SECRET or name == "inbox"]
         for name, value in found.items():
-            if name in SECRET and (name != "inbox" or _without_password(str(value)) != value):
+            if name in SECRET and (name != "inbox" or without_password(str(value)) != value):
                 raise ConfigurationError(
                     f"{PYPROJECT}: {name} has a secret, which does not belong into a file that others read: set "
                     f"{PREFIX}{name.upper()}, or {_file_variable(name)} to a file with it"
