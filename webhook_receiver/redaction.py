@@ -187,6 +187,13 @@ def frames(error: BaseException) -> str:
     return storable("".join(traceback.format_exception(error)))
 
 
+def places(error: BaseException) -> str:
+    """Return what `frames` does, with the classes of the errors alone: nothing that any of them says."""
+    leave_own_frames_out(error)
+    told = (f"{''.join(traceback.format_tb(each.__traceback__))}{type(each).__name__}\n" for each in chain(error))
+    return storable("\n".join(reversed([*told])))
+
+
 def leave_own_frames_out(error: BaseException) -> None:
     """Shorten the tracebacks of an error and its chain by the frames that run a handler, unless all are such."""
     for each in chain(error):

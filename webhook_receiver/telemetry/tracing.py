@@ -37,7 +37,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ..delivery import Attempt, Headers
 from ..errors import GiveUp, Retry, WebhookError
 from ..inbox.records import MOST_CONTEXT
-from ..redaction import frames, message, place_of, summary
+from ..redaction import place_of, places
 from ..responses import Receipt
 from . import names
 from .polled_page import PolledPage
@@ -191,13 +191,13 @@ def tell_failed_poll(span: Span, error: BaseException) -> None:
 
 
 def tell_error(span: Span, error: BaseException) -> None:
-    """Let a span tell why it failed, with nothing of a body in it. `Retry` is no failure."""
+    """Let a span tell why it failed: by class and place; its message may repeat the body. `Retry` is none."""
     if not span.is_recording():
         return
     span.set_attribute(names.ERROR, type(error).__qualname__)
     if isinstance(error, Retry):
         return
-    span.set_status(StatusCode.ERROR, summary(error))
+    span.set_status(StatusCode.ERROR, place_of(error))
     if not isinstance(error, GiveUp):
-        told = {"exception.type": type(error).__qualname__, "exception.message": message(error)}
-        span.add_event("exception", {**told, "exception.stacktrace": frames(error)[-_LONGEST_TRACEBACK:]})
+        told = {"exception.type": type(error).__qualname__, "exception.stacktrace": places(error)[-_LONGEST_TRACEBACK:]}
+        span.add_event("exception", told)
