@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError, needs
@@ -188,6 +188,16 @@ def origins() -> list[Origin]:
         Origin(name, shown(name, getattr(settings, name)), by_setting.get(name, "default"), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
+
+
+def alone(name: str) -> Any:
+    """Return a setting whatever is wrong with the others, as `check` needs it; None if it is not set, or not valid."""
+    try:
+        given = os.environ.get(f"{PREFIX}{name.upper()}") or _table().get(name)
+        field = Settings.model_fields[name]
+        return None if given is None else TypeAdapter(Annotated[field.annotation, field]).validate_python(given)
+    except (ConfigurationError, ValidationError):
+        return None
 
 
 def unknown_variables() -> list[tuple[str, str]]:

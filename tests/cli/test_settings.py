@@ -58,7 +58,7 @@ def test_a_variable_that_is_no_setting_and_one_that_is_not_valid_are_told(folder
     assert unknown.returncode == 4
     assert unknown.stderr == "WEBHOOK_RECEIVER_PROT is no setting: did you mean WEBHOOK_RECEIVER_PORT?\n"
     wrong = {**os.environ, "WEBHOOK_RECEIVER_PORT": "x"}
-    for command in (["settings"], ["serve"], ["serve", "app:hooks"], ["check"]):
+    for command in (["settings"], ["serve"], ["serve", "app:hooks"], ["schema"]):
         done = run(*command, cwd=folder, env=wrong)
         assert (done.returncode, "WEBHOOK_RECEIVER_PORT: Input should be" in done.stderr) == (2, True), command
     assert run("senders", cwd=folder, env=wrong).returncode == 0  # which has no settings
@@ -71,6 +71,30 @@ def test_check_finds_settings_that_are_none(folder: Path) -> None:
     assert (found["settings"]["level"], done.returncode) == ("warning", 4)
     ignoring = {**os.environ, "WEBHOOK_RECEIVER_PROT": "1", "WEBHOOK_RECEIVER_IGNORE": "settings,no-fallback"}
     assert run("check", cwd=folder, env=ignoring).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"PORT": "abc"}, "WEBHOOK_RECEIVER_PORT: Input should be a valid integer"),
+        ({"METRICS_PORT": "99999"}, "WEBHOOK_RECEIVER_METRICS_PORT: Input should be less than or equal to 65535"),
+        ({"SECRET": " "}, "WEBHOOK_RECEIVER_SECRET: a secret must not be empty or blank"),
+        ({"LOG_FORMAT": "xml"}, "WEBHOOK_RECEIVER_LOG_FORMAT: Input should be 'text' or 'json'"),
+        ({"SECRET_FILE": "gone"}, "WEBHOOK_RECEIVER_SECRET_FILE: cannot read a secret from gone"),
+        ({"SECRET_FILE": "app.py", "SECRET": "x"}, "WEBHOOK_RECEIVER_SECRET and WEBHOOK_RECEIVER_SECRET_FILE are both"),
+    ],
+)
+def test_check_finds_a_setting_that_is_not_valid_and_all_else(
+    folder: Path, variables: dict[str, str], said: str
+) -> None:
+    given = {f"WEBHOOK_RECEIVER_{name}": value for name, value in variables.items()}
+    done = run("check", "--json", cwd=folder, env={**os.environ, **given})
+    found = {each["check"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert (done.returncode, found.keys()) == (1, {"settings", "no-fallback"}), done.stderr
+    assert (found["settings"]["level"], found["settings"]["where"]) == ("error", "app:hooks")
+    assert found["settings"]["message"].startswith(said)
+    ignoring = {**given, "WEBHOOK_RECEIVER_IGNORE": "no-fallback"}
+    assert "no-fallback" not in run("check", "app:hooks", cwd=folder, env={**os.environ, **ignoring}).stdout
 
 
 def test_serve_needs_nothing_but_its_settings(folder: Path) -> None:

@@ -37,6 +37,7 @@ from .mounted import all_in
 FAR_OFF = 60.0
 """Seconds by which a clock may differ from another one. UP42's signatures may be as far ahead."""
 _PATIENCE = 10.0  # seconds to wait for the server that is asked for the time
+_NOT_COMPARED = "this machine's clock cannot be compared"
 
 CHECKS = {
     "settings": "a setting is not valid, or a variable that begins as they do is none",
@@ -81,10 +82,15 @@ def found(target: str, reference: str | None) -> list[Found]:
         reference: the URL of a server whose clock is right; None to ask none.
 
     Raises:
-        BadParameter: there is no such module or name, or the app has no receiver; the reference tells no time.
+        BadParameter: there is no such module or name, or the app has no receiver.
     """
     settings = [Found(target, each) for each in _settings()]
-    offset = None if reference is None else _offset_of(reference)
+    offset = None
+    if reference is not None:
+        try:
+            offset = _offset_of(reference)
+        except ConfigurationError as error:
+            settings.append(Found(target, Finding("clock", str(error), is_error=True)))
     with _logged() as records:
         try:
             app = load_app(target)
@@ -288,7 +294,7 @@ def _offset_of(url: str) -> float:
     """Return the seconds by which this machine's clock is ahead of a server's, by its Date (RFC 9110, section 6.6.1).
 
     Raises:
-        BadParameter: the server does not answer, or tells no time.
+        ConfigurationError: the server does not answer, or tells no time.
     """
     import httpx
 
@@ -296,7 +302,7 @@ def _offset_of(url: str) -> float:
         response = httpx.head(url, timeout=_PATIENCE)
         theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
     except httpx.HTTPError as error:
-        raise BadParameter(f"{url} does not answer: {type(error).__name__}", param_hint="--time-from") from None
+        raise ConfigurationError(f"{_NOT_COMPARED}: {url} does not answer ({type(error).__name__})") from None
     except (KeyError, ValueError):
-        raise BadParameter(f"the response of {url} has no Date", param_hint="--time-from") from None
+        raise ConfigurationError(f"{_NOT_COMPARED}: the response of {url} has no Date") from None
     return time.time() - theirs

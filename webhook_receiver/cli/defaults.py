@@ -27,6 +27,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "check": ("ignore",),
 }
 """The options of each command that are settings, by the names of both."""
+FINDS = "check"
+"""The command that finds what is wrong with the settings, and so takes what it needs of them one by one."""
 
 _NO_TARGET = (
     "name your receiver, as quickstart:hooks; or say it once and for all, in pyproject.toml:  [tool.webhook-receiver] "
@@ -62,25 +64,39 @@ def defaults(command: str) -> dict[str, Any]:
     """Return the defaults that the settings give to the options of a command, by their names.
 
     Raises:
-        typer.BadParameter: a setting is not valid.
+        typer.BadParameter: a setting is not valid, and the command does not find that itself.
     """
     if command not in OPTIONS or not is_given():
         return {}
+    if command == FINDS:
+        from ..settings import alone
+
+        return {name: value for name in OPTIONS[command] if (value := alone(name)) is not None}
     found = settings()
     values = {name: getattr(found, name) for name in OPTIONS[command] if name in found.model_fields_set}
     return {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in values.items()}
 
 
-def checked_target(target: str) -> str:
+def checked_target(ctx: typer.Context, target: str) -> str:
     """Return the receiver that a command is given, else that of the settings.
 
     Raises:
         typer.BadParameter: there is none.
     """
-    found = target or (settings().app if is_given() else None)
+    found = target or (_app(ctx.info_name) if is_given() else None)
     if not found:
         raise typer.BadParameter(_NO_TARGET)
     return str(found)
+
+
+def _app(command: str | None) -> str | None:
+    if command == FINDS:
+        from ..settings import alone
+
+        if app := alone("app"):
+            return str(app)
+    app = settings().app
+    return None if app is None else str(app)
 
 
 def where() -> str | None:
