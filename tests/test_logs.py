@@ -251,6 +251,54 @@ def test_a_line_of_json_takes_any_value_and_any_text() -> None:
     assert not {"color_message", "nothing"} & found.keys()
 
 
+class Unwritable:
+    def __repr__(self) -> str:
+        raise OSError("no")
+
+
+CIRCLE: dict[str, object] = {}
+CIRCLE["self"] = CIRCLE
+DEEP: list[object] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (float("nan"), "nan"),
+        ({"share": float("inf")}, "{'share': inf}"),
+        (CIRCLE, "{'self': {...}}"),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (Unwritable(), "(Unwritable, which cannot be written: OSError)"),
+        ([Unwritable()], ["(Unwritable, which cannot be written: OSError)"]),
+        ({Unwritable(): 1}, "(dict, which cannot be written: OSError)"),
+        (DEEP, "(list, which cannot be written: RecursionError)"),
+        (10**5000, "(int, which cannot be written: ValueError)"),
+    ],
+    ids=["NaN", "infinity", "circle", "tuple", "object", "objects", "key", "deep", "large"],
+)
+def test_a_line_of_json_takes_what_json_has_no_form_for(value: object, written: object) -> None:
+    found = as_json(record_of("odd", value=value, other=[1]))
+    assert (found["message"], found["value"], found["other"]) == ("odd", written, [1])
+
+
+@pytest.mark.parametrize("value", [Unwritable(), "x"], ids=["object", "text"])
+def test_a_line_of_json_is_written_whose_arguments_do_not_fit(value: object) -> None:
+    found = as_json(record_of("%d of %s", value))
+    assert str(found["message"]).startswith("%d of %s (its arguments cannot be filled in: ")
+
+
+def test_a_field_of_the_users_replaces_none_of_the_lines_own() -> None:
+    own = ("timestamp", "level", "logger", "exception", "stack")
+    found = as_json(record_of("mine", **dict.fromkeys(own, "user's")))
+    assert (found["level"], found["logger"], "exception" in found, "stack" in found) == (
+        *("ERROR", "webhook_receiver"),
+        *(False, False),
+    )
+    assert [found[f"{name}_"] for name in own] == ["user's"] * 5
+
+
 def test_a_line_of_json_has_the_traceback_of_an_error() -> None:
     try:
         raise OSError("away")

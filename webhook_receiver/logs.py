@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from .redaction import frames, leave_own_frames_out, quotes_body, summary
@@ -71,18 +73,18 @@ class JSONFormatter(logging.Formatter):
 
     A line has `timestamp` (RFC 3339, UTC), `level`, `logger` and `message`; what else the record carries, such as
     `delivery_id`, `handler`, `attempt` and `reason`, unless it is None; with an error `exception`, its traceback; and
-    inside of a span of OpenTelemetry `trace_id` and `span_id`.
+    inside of a span of OpenTelemetry `trace_id` and `span_id`. What JSON has no form for is written as text. A field of
+    the user's that has the name of one of these is called `level_` and so on.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the line, whatever the record carries."""
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
-        line |= {name: each for name, each in vars(record).items() if name not in _STANDARD and each is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
@@ -91,11 +93,62 @@ class JSONFormatter(logging.Formatter):
         context = None if trace is None else trace.get_current_span().get_span_context()
         if context is not None and context.is_valid:
             line |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-        return json.dumps(line, default=str)
+        taken = {*line, "exception", "stack"}
+        for name, each in vars(record).items():
+            if name not in _STANDARD and each is not None:
+                line[f"{name}_" if name in taken else str(name)] = each
+        try:
+            return json.dumps(line, default=_text, allow_nan=False)
+        except Exception:  # one value is not JSON: NaN, a circle, a key that is no text
+            return json.dumps({name: _plain(each) for name, each in line.items()})
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # the arguments do not fit, or cannot be written
+        return f"{_text(record.msg)} (its arguments cannot be filled in: {type(error).__name__})"
+
+
+def _plain(value: object) -> object:
+    """Return a value as JSON has it, as text if JSON has no form for it."""
+    try:
+        return json.loads(json.dumps(value, default=_text, allow_nan=False))
+    except Exception:
+        return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"({type(value).__name__}, which cannot be written: {type(error).__name__})"
 
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 """What every record has; `color_message` is uvicorn's message for a terminal."""
+
+
+def log_uncaught() -> None:
+    """Log what Python would write on stderr by itself: warnings, and errors that nobody catches, of threads too."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, Exception):
+            logger.critical("an error ends the process", exc_info=(kind, error, trace))
+        else:  # as by Ctrl-C
+            sys.__excepthook__(kind, error, trace)
+
+    def of_thread(found: threading.ExceptHookArgs) -> None:
+        if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
+            name = None if found.thread is None else found.thread.name
+            logger.error("an error ends the thread %s", name, exc_info=found.exc_value)
+
+    def unraisable(found: Any) -> None:  # of a type that Python does not have when it runs
+        what = f"{found.err_msg or 'an error that cannot be raised'}: {_text(found.object)}"
+        logger.error("%s", what, exc_info=found.exc_value)
+
+    logging.captureWarnings(True)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = uncaught, of_thread, unraisable
 
 
 def log_failure(

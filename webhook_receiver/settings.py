@@ -195,7 +195,8 @@ def alone(name: str) -> Any:
     try:
         given = os.environ.get(f"{PREFIX}{name.upper()}") or _table().get(name)
         field = Settings.model_fields[name]
-        return None if given is None else TypeAdapter(Annotated[field.annotation, field]).validate_python(given)
+        kind: Any = Annotated[field.annotation, field]
+        return None if given is None else TypeAdapter[Any](kind).validate_python(given)
     except (ConfigurationError, ValidationError):
         return None
 

@@ -15,13 +15,16 @@ from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, free_port, printed
 
 MODULE = f"""
-import logging, warnings
+import logging, threading, warnings
 from webhook_receiver import OrderFulfilled, WebhookReceiver
 hooks = WebhookReceiver(secret="{SECRET}", inbox="sqlite:///hooks.db")
 @hooks.on_fulfilled
 async def download(order: OrderFulfilled) -> None:
     logging.getLogger("mine").warning("of my own", extra={{"order": order.order_id}})
     warnings.warn("old", FutureWarning)
+    thread = threading.Thread(target=lambda: 1 / 0, name="mine")
+    thread.start()
+    thread.join()
     raise OSError("away")
 """
 
@@ -53,12 +56,14 @@ def test_every_line_of_serve_is_a_document(tmp_path: Path, workers: int) -> None
     lines: list[dict[str, Any]] = [json.loads(line) for line in seen.splitlines()]
     messages = [line["message"] for line in lines]
     assert messages[0].startswith(f"app:hooks receives at http://127.0.0.1:{port}/webhooks; handlers: app:download")
-    failed, *_ = [line for line in lines if line.get("exception")]
+    failed, *_ = [line for line in lines if line.get("exception") and line.get("handler")]
     assert (failed["level"], failed["handler"], failed["attempt"]) == ("ERROR", "app:download", 1)
     assert failed["reason"] == "OSError: away"
     own, *_ = [line for line in lines if line["logger"] == "mine"]  # one for each attempt
     assert (own["message"], own["order"]) == ("of my own", "7")
     assert any(line["logger"] == "py.warnings" and "FutureWarning: old" in line["message"] for line in lines)
+    (thread, *_) = [line for line in lines if line["message"] == "an error ends the thread mine"]
+    assert thread["exception"].endswith("ZeroDivisionError: division by zero")
     assert [line["reason"] for line in lines if line["message"].startswith("up42 rejected")] == ["BadSignature"]
 
 
@@ -70,3 +75,27 @@ def test_every_line_of_a_worker_with_a_health_port_is_a_document(tmp_path: Path)
     seen += process.communicate(timeout=30)[0]
     first, *_ = [json.loads(line) for line in seen.splitlines()]
     assert first["message"].startswith("app:hooks handles what is in <SQLiteInbox")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "said"),
+    [
+        (["serve", "app:none", "--log-format", "json"], {}, 2, "app has nothing called none; it has app:hooks"),
+        (["worker", "none:hooks", "--log-format=json"], {}, 2, "there is no module 'none'"),
+        (["serve", "--log-format", "json", "--port", "x"], {}, 2, "Invalid value for '--port': "),
+        (["serve", "app:hooks"], {"LOG_FORMAT": "json", "PORT": "x"}, 2, "WEBHOOK_RECEIVER_PORT: Input should be"),
+        (["worker", "app:hooks"], {"LOG_FORMAT": "json", "HEALTH_HOST": "192.0.2.1", "HEALTH_PORT": "0"}, 1, "listen"),
+        (["serve", "app:hooks", "--log-format", "json", "--host", "192.0.2.1"], {}, 1, "cannot listen on 192.0.2.1"),
+        (["worker", "broken:hooks", "--log-format", "json"], {}, 2, "broken cannot be imported: ZeroDivisionError"),
+    ],
+)
+def test_why_a_process_cannot_start_is_a_document(
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], code: int, said: str
+) -> None:
+    tmp_path.joinpath("app.py").write_text(MODULE, encoding="utf-8")
+    tmp_path.joinpath("broken.py").write_text("1 / 0", encoding="utf-8")
+    given = {f"WEBHOOK_RECEIVER_{name}": value for name, value in variables.items()}
+    done = run(*arguments, cwd=tmp_path, env={**os.environ, **given})
+    (line,) = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    assert (done.returncode, line["level"]) == (code, "ERROR")
+    assert said in line["message"]

@@ -90,7 +90,7 @@ def test_check_finds_a_setting_that_is_not_valid_and_all_else(
     given = {f"WEBHOOK_RECEIVER_{name}": value for name, value in variables.items()}
     done = run("check", "--json", cwd=folder, env={**os.environ, **given})
     found = {each["check"]: each for each in map(json.loads, done.stdout.splitlines())}
-    assert (done.returncode, found.keys()) == (1, {"settings", "no-fallback"}), done.stderr
+    assert (done.returncode, {*found}) == (1, {"settings", "no-fallback"}), done.stderr
     assert (found["settings"]["level"], found["settings"]["where"]) == ("error", "app:hooks")
     assert found["settings"]["message"].startswith(said)
     ignoring = {**given, "WEBHOOK_RECEIVER_IGNORE": "no-fallback"}

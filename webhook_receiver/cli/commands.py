@@ -57,6 +57,7 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "password": ("inspect", "password"),
 }
 """The module and the name of a command where they are not both its own name."""
+_LOGS_JSON = "webhook_receiver.logs_json"
 
 
 class Commands(options.Group):
@@ -65,6 +66,17 @@ class Commands(options.Group):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands = {name: TyperCommand(name, help=summary) for name, summary in SUMMARIES.items()}
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command. Where its log is JSON, a mistake in its use is a line of the log."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            said = getattr(error, "format_message", None)  # of click's errors, which are in one module or another
+            if said is None or not ctx.meta.get(_LOGS_JSON):
+                raise
+            fail(said())
+            raise typer.Exit(getattr(error, "exit_code", 2)) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is called, imported."""
@@ -76,6 +88,11 @@ class Commands(options.Group):
                 f"{name} needs Linux or macOS, for Windows has no signal that ends it in good order: run it in WSL or "
                 "in a container"
             )
+        if name is not None and defaults.logs_json(name, rest):
+            from .serve import log_json
+
+            log_json()
+            ctx.meta[_LOGS_JSON] = True
         ctx.default_map = {name: defaults.defaults(name or "")}
         return name, command if name is None else loaded(name), rest
 

@@ -6,7 +6,7 @@ The model of the settings is slow to import, so it is left alone where nothing i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,6 +75,21 @@ def defaults(command: str) -> dict[str, Any]:
     found = settings()
     values = {name: getattr(found, name) for name in OPTIONS[command] if name in found.model_fields_set}
     return {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in values.items()}
+
+
+def logs_json(command: str, arguments: Sequence[str]) -> bool:
+    """Return whether a command is to log JSON, by its arguments or the settings, before either is checked."""
+    if "log_format" not in OPTIONS.get(command, ()):
+        return False
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    given = [f"{name}={value}" if name == "--log-format" else name for name, value in pairs]
+    if said := [each.partition("=")[2] for each in given if each.startswith("--log-format=")]:
+        return said[-1] == "json"
+    if not is_given():
+        return False
+    from ..settings import alone
+
+    return bool(alone("log_format") == "json")
 
 
 def checked_target(ctx: typer.Context, target: str) -> str:

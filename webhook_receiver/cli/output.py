@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -116,7 +116,16 @@ WARNED = 4
 """The exit code of a command that has found no error, and something to warn of."""
 
 
+_failures: list[Callable[[str], None]] = []
+
+
+def tell_failures(tell: Callable[[str], None]) -> None:
+    """Have failures told in another way than by a line on stderr, as by a log."""
+    _failures[:] = [tell]
+
+
 def fail(why: str) -> Exit:
     """Print an error message; return the exception that ends the command with 1."""
-    warn(why, "red")
+    for tell in _failures or [lambda said: warn(said, "red")]:
+        tell(why)
     return Exit(1)

@@ -33,7 +33,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ..errors import ConfigurationError
 from ..inbox.names import check_name, claim_name, release_name
-from ..logs import JSONFormatter
+from ..logs import JSONFormatter, log_uncaught
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..signatures.scheme import secret_places
@@ -139,10 +139,15 @@ def _run_workers(config: uvicorn.Config) -> None:
 def announce(said: str, log_format: LogFormat) -> None:
     """Say what is served or handled: to people, or as a line of a log that is JSON."""
     if log_format == "json":
-        logging.config.dictConfig(log_config(log_format))
         logger.info("%s", said)
     else:
         output.say(said, "bold")
+
+
+def log_json() -> None:
+    """Have all that this process says be lines of JSON, why it cannot start among them."""
+    logging.config.dictConfig(log_config("json"))
+    output.tell_failures(lambda why: logger.error("%s", why))
 
 
 def grace(hooks: WebhookReceiver) -> int:
@@ -332,8 +337,8 @@ class Upgrades(logging.Filter):
 
 
 def json_formatter() -> JSONFormatter:
-    """Return the formatter of a process whose log lines are JSON, those of Python's warnings among them."""
-    logging.captureWarnings(True)
+    """Return the formatter of a process whose log lines are JSON, those of Python's own among them."""
+    log_uncaught()
     return JSONFormatter()
 
 
