@@ -227,9 +227,10 @@ app = Starlette(lifespan=both, routes=[hooks.route("/webhooks"), more.route("/mo
 
 
 def test_two_receivers_of_one_name_on_one_inbox_are_an_error(tmp_path: Path) -> None:
-    (found,) = findings(tmp_path, TWO, target="main:app")
-    assert (found["level"], found["check"], found["where"]) == ("error", "name", "main:more")
-    assert "a receiver named 'up42' runs on this inbox already" in found["message"]
+    for target, where in {"main:app": "main:more", "main:hooks": "main:more", "main:more": "main:hooks"}.items():
+        (found,) = findings(tmp_path, TWO, target=target)
+        assert (found["level"], found["check"], found["where"]) == ("error", "name", where)
+        assert "a receiver named 'up42' runs on this inbox already" in found["message"]
     named = TWO.replace('PCFe", ', 'PCFe", name="more", ')
     assert findings(tmp_path, named, target="main:app") == []
 

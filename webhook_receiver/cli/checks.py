@@ -75,7 +75,7 @@ class Found(NamedTuple):
 
 
 def found(target: str, reference: str | None) -> list[Found]:
-    """Return what is wrong with a receiver and with the app that it is in, each finding once.
+    """Return what is wrong with a receiver and with the app that it is in, and all others in it, each finding once.
 
     Args:
         target: the receiver or the app, as module:hooks or module:app.
@@ -97,13 +97,15 @@ def found(target: str, reference: str | None) -> list[Found]:
         except NotLoaded as error:
             return [*settings, Found(target, Finding("start", error.message, is_error=True))]
         hosts = {target: app} if not isinstance(app, WebhookReceiver) else _hosts(target, app)
-        receivers = [app] if isinstance(app, WebhookReceiver) else [each.hooks for each in all_in(app)]
+        first = [app] if isinstance(app, WebhookReceiver) else []
+        inside = [each.hooks for host in hosts.values() for each in all_in(host)]
+        receivers = [*{id(hooks): hooks for hooks in (*first, *inside)}.values()]
         if not receivers:
             raise BadParameter(f"{target} has no receiver among its routes: give it one, hooks.route(path)")
         names = {id(hooks): target_of(hooks, target) or hooks.name for hooks in receivers}
         result = [Found(names[id(hooks)], finding) for hooks in receivers for finding in _declared(hooks)]
         for name, host in hosts.items():
-            result += [Found(name, finding) for hooks, finding in of_host(host, name) if id(hooks) in names]
+            result += [Found(name, finding) for hooks, finding in of_host(host, name)]
         result += [Found(target, finding) for finding in _open_already()]
         told = asyncio.run(_of_start(receivers, offset))
         result += [Found(names[id(hooks)], finding) for hooks, finding in told]
