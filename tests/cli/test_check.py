@@ -562,6 +562,64 @@ def test_a_mount_that_answers_by_a_redirect_is_found_and_does(tmp_path: Path) ->
     assert findings(tmp_path, told) == []
 
 
+ROUTES = {
+    "[Mount('/', StaticFiles(directory='.')), hooks.route('/webhooks')]": "the route '' before the receiver's",
+    "[Route('/{a}', other, methods=['POST']), hooks.route('/webhooks')]": "the route '/{a}' before the receiver's",
+    "[Route('/webhooks', hooks, methods=['GET'])]": "405, or 404: no route takes it",
+    "[Mount('/in', routes=[Mount('/', other), hooks.route('/webhooks')])]": "the route '' before the receiver's",
+    "[hooks.route('/webhooks')], middleware=[Middleware(HTTPSRedirectMiddleware)]": "a redirect to https",
+    "[Mount('/in', HTTPSRedirectMiddleware(Router([hooks.route('/webhooks')])))]": "a redirect to https",
+    "[hooks.route('/webhooks'), Mount('/', StaticFiles(directory='.'))]": None,
+    "[Route('/webhooks', hooks, methods=['GET']), Route('/webhooks', hooks, methods=['POST'])]": None,
+    "[Route('/webhooks', other, methods=['GET']), hooks.route('/webhooks')]": None,
+    "[Mount('/in', routes=[hooks.route('/webhooks')])]": None,
+    "[Host('hooks.example.com', Router([hooks.route('/webhooks')])), Mount('/', StaticFiles(directory='.'))]": None,
+    "[hooks.route('/webhooks')], middleware=[Middleware(GZipMiddleware)]": None,
+}
+
+
+@pytest.mark.parametrize("routes", ROUTES)
+def test_an_app_that_does_not_pass_a_post_on_to_its_receiver_is_found(
+    routes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = """
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.responses import Response
+from starlette.routing import Host, Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+async def other(*_): return Response("other")
+"""
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("main")
+    source = GOOD.replace('[hooks.route("/webhooks")]', routes).replace("sqlite:///hooks.db", "memory://")
+    exec(begin + source, vars(module))
+    messages = [finding.message for _, finding in of_host(module.app, "main:app") if finding.check == "mount"]
+    assert len(messages) == (ROUTES[routes] is not None)
+    assert all(str(ROUTES[routes]) in each for each in messages)
+    path = "/in/webhooks" if "/in" in routes else "/webhooks"
+    with serving(module.app) as url:
+        host = {"host": "hooks.example.com"} if "Host" in routes else {}
+        status = httpx.post(f"{url}{path}", headers=host, trust_env=False).status_code
+    assert (status == 401) == (ROUTES[routes] is None)  # the receiver's own: it has no signature
+
+
+def test_a_router_of_fastapi_that_is_included_passes_a_post_on(tmp_path: Path) -> None:
+    included = """
+from fastapi import APIRouter, FastAPI
+router = APIRouter(routes=[hooks.route("/webhooks")])
+other = APIRouter()
+@other.post("/webhooks")
+async def other_post(): ...
+app = FastAPI(lifespan=hooks.lifespan)
+"""
+    good, bad = "app.include_router(router, prefix='/a')\n", "app.include_router(other, prefix='/a')\n"
+    assert findings(tmp_path, GOOD + included + good + bad, target="main:app") == []
+    (found,) = findings(tmp_path, GOOD + included + bad + good, target="main:app")
+    assert (found["check"], "before the receiver's" in found["message"]) == ("mount", True)
+
+
 def test_a_module_that_fails_is_a_finding_and_one_that_is_not_there_a_mistake(tmp_path: Path) -> None:
     (found,) = findings(tmp_path, "import nothing_like_it")
     assert (found["level"], found["check"]) == ("error", "start")

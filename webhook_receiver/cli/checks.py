@@ -57,7 +57,7 @@ CHECKS = {
     "fork": "the inbox is open before a server forks",
     "clock": "the clock is far off",
     "lifespan": "the app does not start the receiver",
-    "mount": "the app answers the path by a redirect",
+    "mount": "the app answers the path by a redirect, or by another route",
 }
 """The checks by name, and what they find."""
 

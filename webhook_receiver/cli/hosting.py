@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..receiver import WebhookReceiver
 from ..runtime.findings import Finding
-from .mounted import all_in
+from .mounted import all_in, instead_of
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _DEEPEST = 8  # functions inside one another that a lifespan is followed through
@@ -52,6 +52,15 @@ def of_host(app: object, name: str) -> Iterator[tuple[WebhookReceiver, Finding]]
                     f"{name} answers POST {bare} by a redirect (307) to {path}, which senders do not follow: "
                     f'hooks.route("{bare}") in place of Mount("{bare}", hooks) takes both; else register the URL with '
                     f"its slash, and say so by public_url=...",
+                ),
+            )
+        if (instead := instead_of(app, hooks)) is not None:
+            yield (
+                hooks,
+                Finding(
+                    "mount",
+                    f"{name} does not pass POST {instead[0]} on to the receiver; what answers is {instead[1]}. Put "
+                    "hooks.route(path) before other routes, with no method left out",
                 ),
             )
         if not _starts(app, hooks):

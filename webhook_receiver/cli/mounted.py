@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from starlette.routing import Mount
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.routing import Host, Match, Mount
 
 from ..asgi import OPTIONAL_SLASH
 from ..receiver import WebhookReceiver
@@ -15,6 +16,8 @@ from ..signatures.scheme import secret_places
 
 TOKEN = "path:-1"  # noqa: S105 - where it is
 """The place of a secret that is the last part of the URL's path. See `Scheme`."""
+
+_TO_HTTPS = "a redirect to https, wherever the server takes a request for one by http, as behind a proxy that ends TLS"
 
 
 class Mounted(NamedTuple):
@@ -47,9 +50,60 @@ def all_in(app: object) -> list[Mounted]:
     return [*receivers_in(app), *unreached_in(app)]
 
 
+def instead_of(app: object, hooks: WebhookReceiver) -> tuple[str, str] | None:
+    """Return the path of a receiver that no POST reaches, and what answers there; None if one of its paths is reached.
+
+    Routes are asked as the router does it; nothing is run. Of a path with a parameter nothing is known.
+    """
+    places = [each for each in _in_routes(app, "") if each.hooks is hooks]
+    if any("{" in each.path for each in places) or TOKEN in secret_places(hooks.sender.scheme):
+        return None
+    answers = {each.path: _answer(app, hooks, _post(each.path)) for each in places}
+    return None if None in answers.values() else next(((path, str(what)) for path, what in answers.items()), None)
+
+
+def _post(path: str) -> dict[str, Any]:
+    about = {"type": "http", "method": "POST", "scheme": "http", "http_version": "1.1", "query_string": b""}
+    return {**about, "path": path, "raw_path": path.encode(), "root_path": "", "headers": [], "path_params": {}}
+
+
+def _answer(app: Any, hooks: WebhookReceiver, scope: dict[str, Any]) -> str | None:
+    """Return what answers a request in place of a receiver; None if the receiver does."""
+    while not isinstance(app, WebhookReceiver) and not hasattr(app, "routes") and hasattr(app, "app"):
+        if isinstance(app, HTTPSRedirectMiddleware):
+            return _TO_HTTPS
+        app = app.app
+    if app is hooks:
+        return None
+    if HTTPSRedirectMiddleware in [each.cls for each in getattr(app, "user_middleware", ())]:
+        return _TO_HTTPS
+    for route in getattr(app, "routes", ()):
+        if isinstance(route, Host):  # nobody knows for which name a sender asks
+            if any(each.hooks is hooks for each in _in_routes(route.app, "")):
+                return None
+            continue
+        match, inner = route.matches(scope)
+        if match is not Match.FULL:
+            continue
+        if (router := getattr(route, "original_router", None)) is not None:  # FastAPI's, which asks it itself
+            is_there = any(each.hooks is hooks for each in _in_routes(router, ""))
+        else:
+            is_there = any(each.hooks is hooks for each in [*_in_routes(_Routes([route]), "")])
+            if is_there:
+                return _answer(route.app, hooks, {**scope, **inner})
+        return None if is_there else f"the route {getattr(route, 'path', '')!r} before the receiver's"
+    return "405, or 404: no route takes it"
+
+
 def every_receiver() -> list[WebhookReceiver]:
     """Return all receivers of this process, whether an app has them at a path or not."""
     return [each for each in gc.get_objects() if issubclass(type(each), WebhookReceiver)]
+
+
+class _Routes(NamedTuple):
+    """Some routes of an app."""
+
+    routes: Sequence[Any]
 
 
 def _in_routes(app: object, prefix: str) -> Iterator[Mounted]:
