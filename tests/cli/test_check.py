@@ -444,6 +444,9 @@ LIFESPANS = {
     "lifespan=Lives()": True,
     "lifespan=partial(of_partial, hooks)": True,
     "lifespan=names_the_app": False,
+    "lifespan=of_an_object": True,
+    "lifespan=of_the_state": True,
+    "lifespan=of_other_state": False,
 }
 FUNCTIONS = """
 import main
@@ -491,6 +494,28 @@ async def names_the_app(given):
     print(app)
     yield
 
+class Container:
+    def __init__(self):
+        self.receiver = hooks
+container = Container()
+
+@asynccontextmanager
+async def of_an_object(app):
+    async with container.receiver:
+        yield
+
+@asynccontextmanager
+async def of_the_state(app):
+    async with AsyncExitStack() as stack:
+        for each in app.state.receivers:
+            await stack.enter_async_context(each)
+        yield
+
+@asynccontextmanager
+async def of_other_state(app):
+    app.state.other = None
+    yield
+
 class Lives:
     def __call__(self, app):
         return hooks.lifespan()
@@ -501,7 +526,10 @@ import json
 
 def lifespan(argument: str, host: str = "Starlette") -> str:
     functions = f"from fastapi import FastAPI\n{FUNCTIONS}\napp = "
-    return GOOD.replace("app = Starlette(lifespan=hooks.lifespan", f"{functions}{host}({argument}").replace("(, ", "(")
+    source = GOOD.replace("app = Starlette(lifespan=hooks.lifespan", f"{functions}{host}({argument}").replace(
+        "(, ", "("
+    )
+    return f"{source}\napp.state.receivers = [hooks]\n"
 
 
 @pytest.mark.parametrize("argument", LIFESPANS)

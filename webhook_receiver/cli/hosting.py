@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
@@ -89,7 +89,8 @@ def _starts(app: object, hooks: WebhookReceiver) -> bool:
         app = getattr(app, "app")  # noqa: B009 - of whatever type it is
     router = getattr(app, "router", app)
     lifespan = getattr(router, "lifespan_context", None)
-    return lifespan is None or _Search(hooks).is_in(lifespan)
+    state: Mapping[str, object] = vars(getattr(app, "state", None) or object).get("_state", {})
+    return lifespan is None or _Search(hooks, state).is_in(lifespan)
 
 
 class _Search:
@@ -97,10 +98,12 @@ class _Search:
 
     Args:
         hooks: the receiver.
+        state: what the app has in its `state`.
     """
 
-    def __init__(self, hooks: WebhookReceiver) -> None:
+    def __init__(self, hooks: WebhookReceiver, state: Mapping[str, object]) -> None:
         self._hooks = hooks
+        self._state = state
         self._seen: set[int] = set()
 
     def is_in(self, found: object, depth: int = 0) -> bool:
@@ -120,7 +123,7 @@ class _Search:
             given = cast("partial[object]", found)
             yield from (given.func, *given.args, *given.keywords.values())
         elif isinstance(found, FunctionType):
-            yield from _named_in(found)
+            yield from _named_in(found, self._state)
         elif isinstance(found, list | tuple | set | frozenset):
             yield from cast("Sequence[object]", found)
         elif isinstance(found, dict):
@@ -135,8 +138,8 @@ class _Search:
             yield getattr(type(found), "__call__")  # noqa: B004, B009 - the function itself, to look into
 
 
-def _named_in(function: FunctionType) -> Iterator[object]:
-    """Yield the values of the names in a function: of its closure, its module, and of modules that it names."""
+def _named_in(function: FunctionType, state: Mapping[str, object]) -> Iterator[object]:
+    """Yield the values of the names in a function: of its closure, its module, and of objects and modules it names."""
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
@@ -152,10 +155,11 @@ def _named_in(function: FunctionType) -> Iterator[object]:
     names = {*_names(function.__code__)}
     values = [function.__globals__[name] for name in names if name in function.__globals__]
     for value in values:
-        if isinstance(value, ModuleType):
-            yield from (vars(value)[name] for name in names if name in vars(value))
-        else:
+        if not isinstance(value, ModuleType):
             yield value
+        yield from (each for name, each in getattr(value, "__dict__", {}).items() if name in names)
+    if "state" in names:
+        yield from (each for name, each in state.items() if name in names)
 
 
 def _is_of_library(module: str | None) -> bool:
