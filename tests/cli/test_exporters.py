@@ -38,6 +38,9 @@ async def download(order: OrderFulfilled) -> None:
 """
 
 
+OTLP = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+
 @pytest.fixture(autouse=True)
 def app(tmp_path: Path) -> None:
     tmp_path.joinpath("app.py").write_text(MODULE, encoding="utf-8")
@@ -202,6 +205,31 @@ def test_a_collector_that_is_away_holds_up_neither_a_delivery_nor_the_end(tmp_pa
         assert time.monotonic() - begin < 9
 
 
+def test_each_process_has_its_own_instance_and_port_where_the_environment_names_one(tmp_path: Path) -> None:
+    first = free_ports(2)
+    with collecting() as (endpoint, posted):
+        environment = {
+            "OTEL_METRICS_EXPORTER": "prometheus,otlp",
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(first),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=pod-1",
+        }
+        command = ["webhook_receiver", "serve", "app:hooks", "--workers", "2"]
+        with running(*command, cwd=tmp_path, environment=environment) as (_, process):
+            printed(process, "Application startup complete")  # of the second one
+            scrapes = {instance(scraped(port)) for port in (first, first + 1)}
+    resources = [
+        each.resource
+        for path, body in posted
+        if path == "/v1/metrics"
+        for each in ExportMetricsServiceRequest.FromString(body).resource_metrics
+    ]
+    assert len(scrapes) == 2
+    assert {str(told(each.attributes)["service.instance.id"]) for each in resources} == scrapes
+    assert all(each.startswith("pod-1-") for each in scrapes)
+
+
 def test_a_worker_has_a_port_too_and_the_environment_may_name_it(tmp_path: Path) -> None:
     for number, given in enumerate((["--metrics-port", "PORT"], [])):
         port = free_port()
@@ -238,6 +266,34 @@ def test_a_worker_has_a_port_too_and_the_environment_may_name_it(tmp_path: Path)
             {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "many"},
             "OTEL_EXPORTER_PROMETHEUS_PORT is the number of a port, not 'many'",
         ),
+        (
+            ["--workers", "4", "--metrics-port", "65534"],
+            {},
+            "there are no 4 ports from 65534 on, one for each process: take a lower --metrics-port",
+        ),
+        (
+            ["--metrics-port", "0"],
+            {"OTEL_SDK_DISABLED": "true"},
+            "OTEL_SDK_DISABLED=true leaves --metrics-port nothing",
+        ),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://"),
+        (
+            [],
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:x"},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is a URL such as",
+        ),
+        ([], {**OTLP, "OTEL_EXPORTER_OTLP_COMPRESSION": "zip"}, "COMPRESSION is none, gzip, deflate, not 'zip'"),
+        ([], {**OTLP, "OTEL_EXPORTER_OTLP_HEADERS": "a=b,hush"}, "OTEL_EXPORTER_OTLP_HEADERS has what is no header"),
+        (
+            [],
+            {**OTLP, "OTEL_TRACES_SAMPLER": "some"},
+            "OTEL_TRACES_SAMPLER is always_on, always_off, traceidratio, parent",
+        ),
+        (
+            [],
+            {**OTLP, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
+            "OTEL_TRACES_SAMPLER_ARG is a number from 0 to 1, not '2'",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_served(
@@ -249,6 +305,7 @@ def test_a_mistake_is_told_before_anything_is_served(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert "hush" not in done.stderr
 
 
 @pytest.mark.parametrize(

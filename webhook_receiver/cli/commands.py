@@ -296,7 +296,7 @@ def serve_command(
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
         metrics = None if metrics_port is None else exporters.Metrics(metrics_host, metrics_port, workers)
-        exporters.check(metrics, port if uds is None and fd is None else None)
+        exporters.check(metrics, port if uds is None and fd is None else None, processes=workers)
         asyncio.run(serve.try_inboxes(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None

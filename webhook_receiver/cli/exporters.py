@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
@@ -24,8 +26,16 @@ logger = logging.getLogger("webhook_receiver")
 
 _VARIABLE = "WEBHOOK_RECEIVER_METRICS"
 """Tells the processes of `serve` the first port, the number of processes, and the host."""
+_PROCESSES = "WEBHOOK_RECEIVER_PROCESSES"
+"""Tells them how many they are, if there are several."""
 _PATIENCE = 3.0  # seconds for what is left to be exported at the end
+_LAST_PORT = 65535
 _PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
+_COMPRESSIONS = ("none", "gzip", "deflate")
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*=[^\x00-\x1f\x7f]*")
+_SAMPLERS = tuple(
+    f"{before}{each}" for before in ("", "parentbased_") for each in ("always_on", "always_off", "traceidratio")
+)
 
 
 class Metrics(NamedTuple):
@@ -55,19 +65,23 @@ def are_wanted() -> bool:
     return any(name == _VARIABLE or name.startswith("OTEL_") for name in os.environ)
 
 
-def check(metrics: Metrics | None, *taken: int | None) -> None:
+def check(metrics: Metrics | None, *taken: int | None, processes: int = 1) -> None:
     """Check that what is asked for can be had, before anything is served; tell the processes of the metrics.
 
     Args:
         metrics: the ports for Prometheus; None for none but those of the environment.
         taken: the ports that something else will be served on, if it will.
+        processes: the number of processes that export.
 
     Raises:
-        ConfigurationError: a package is missing, an exporter is not known, a port is taken, or somebody else has set a
-            provider.
+        ConfigurationError: a package is missing, an exporter is not known, a variable has no value that it may have, a
+            port is taken, or somebody else has set a provider.
         typer.Exit: a port cannot be listened on; the message was printed.
     """
-    os.environ.pop(_VARIABLE, None)
+    for variable in (_VARIABLE, _PROCESSES):
+        os.environ.pop(variable, None)
+    if processes > 1:
+        os.environ[_PROCESSES] = str(processes)
     if metrics is not None:
         os.environ[_VARIABLE] = f"{metrics.port} {metrics.processes} {metrics.host}"
     if not are_wanted():
@@ -80,14 +94,78 @@ def check(metrics: Metrics | None, *taken: int | None) -> None:
                 "somebody has configured the metrics of OpenTelemetry already, as opentelemetry-instrument does: leave "
                 "--metrics-port out, and have that export them"
             )
-        host, first, processes = wanted.metrics
-        for port in range(first, first + processes) if first else ():
+        if _is_disabled():
+            raise ConfigurationError(
+                "OTEL_SDK_DISABLED=true leaves --metrics-port nothing to tell: leave one of them out"
+            )
+        host, first, ports = wanted.metrics
+        if first and first + ports - 1 > _LAST_PORT:
+            raise ConfigurationError(
+                f"there are no {ports} ports from {first} on, one for each process: take a lower --metrics-port"
+            )
+        for port in range(first, first + ports) if first else ():
             if port in taken:
                 raise ConfigurationError(f"port {port} is taken already: take another --metrics-port")
             check_address(host, port, prefix="--metrics-")
     for signal, names in (("traces", wanted.of_spans), ("metrics", wanted.of_metrics)):
         for name in names:
             _loaded(signal, name)
+            if name in _PROTOCOLS.values():
+                _check_otlp(signal.upper(), name)
+    if wanted.of_spans:
+        _check_sampler()
+
+
+def _check_otlp(signal: str, exporter: str) -> None:
+    """Check what the exporter of OTLP would pass over with a warning, or fail by in a process of its own.
+
+    Raises:
+        ConfigurationError: a variable of a signal's has no value that it may have. The message has none of a header.
+    """
+    for name in ("ENDPOINT", "COMPRESSION", "HEADERS"):
+        for variable in (f"OTEL_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_{signal}_{name}"):
+            value = os.environ.get(variable, "").strip()
+            if not value:
+                continue
+            if name == "ENDPOINT" and exporter == "otlp_proto_http" and not _is_url(value):
+                raise ConfigurationError(f"{variable} is a URL such as http://127.0.0.1:4318, and has to begin so")
+            if name == "COMPRESSION" and value.lower() not in _COMPRESSIONS:
+                raise ConfigurationError(f"{variable} is {', '.join(_COMPRESSIONS)}, not {value!r}")
+            if name == "HEADERS" and not all(map(_HEADER.fullmatch, filter(None, map(str.strip, value.split(","))))):
+                raise ConfigurationError(
+                    f"{variable} has what is no header: it is name=value, with commas between them"
+                )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is none
+        return False
+
+
+def _check_sampler() -> None:
+    """Check the sampler and its ratio, which the SDK passes over with a warning.
+
+    Raises:
+        ConfigurationError: one of them is none.
+    """
+    sampler = os.environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    if sampler and sampler not in _SAMPLERS:
+        raise ConfigurationError(f"OTEL_TRACES_SAMPLER is {', '.join(_SAMPLERS)}, not {sampler!r}")
+    given = os.environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+    if sampler.endswith("traceidratio") and given:
+        try:
+            is_ratio = 0 <= float(given) <= 1
+        except ValueError:
+            is_ratio = False
+        if not is_ratio:
+            raise ConfigurationError(f"OTEL_TRACES_SAMPLER_ARG is a number from 0 to 1, not {given!r}")
+
+
+def _is_disabled() -> bool:
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _wanted() -> _Wanted:
@@ -100,7 +178,7 @@ def _wanted() -> _Wanted:
     if given := os.environ.get(_VARIABLE):
         port, processes, host = given.split(" ", 2)
         metrics = Metrics(host, int(port), int(processes))
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if _is_disabled():
         return _Wanted(metrics, (), ())
     of_metrics = _names("METRICS")
     if "prometheus" in of_metrics:
@@ -108,10 +186,14 @@ def _wanted() -> _Wanted:
         if metrics is None:
             host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost")
             port = os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "9464")
-            if not port.isdigit() or int(port) > 65535:
+            if not port.isdecimal() or int(port) > _LAST_PORT:
                 raise ConfigurationError(f"OTEL_EXPORTER_PROMETHEUS_PORT is the number of a port, not {port!r}")
-            metrics = Metrics(host, int(port))
+            metrics = Metrics(host, int(port), _processes())
     return _Wanted(metrics, _names("TRACES"), of_metrics)
+
+
+def _processes() -> int:
+    return int(os.environ.get(_PROCESSES, "1"))
 
 
 def _names(signal: str) -> list[str]:
@@ -215,7 +297,7 @@ def _begin() -> Sequence[Callable[[], object]]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    resource = _resource(1 if wanted.metrics is None else wanted.metrics.processes)
+    resource = _resource(_processes())
     ends: list[Callable[[], object]] = []
     if wanted.of_spans and not _are_set("traces"):
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
