@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -155,6 +156,17 @@ def test_the_password_of_an_inbox_is_masked(url: str, masked: str, monkeypatch: 
         with pytest.raises(ConfigurationError, match="inbox has a secret, which does not belong") as raised:
             Settings()
         assert "hush" not in str(raised.value)
+
+
+def test_the_json_of_the_settings_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.model_validate_json(Settings().model_dump_json()) == Settings()
+    monkeypatch.setenv("WEBHOOK_RECEIVER_SECRET", "hush")
+    monkeypatch.setenv("WEBHOOK_RECEIVER_INBOX", "postgresql://app:hush@db/hooks")
+    monkeypatch.setenv("WEBHOOK_RECEIVER_SSL_KEYFILE_PASSWORD", "hush")
+    dumped = json.loads(Settings().model_dump_json())
+    assert (dumped["secret"], dumped["inbox"]) == ("**********", "postgresql://app:***@db/hooks")
+    assert "hush" not in str(dumped)
+    assert Settings().model_dump()["secret"] == Secret("hush")
 
 
 def test_a_variable_that_is_no_setting_is_found_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError, needs
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         settings = Settings()
         hooks = WebhookReceiver(secret=settings.secret, inbox=settings.inbox)
 
-    Its repr shows no secret.
+    Its repr and its JSON show no secret.
 
     Raises:
         ConfigurationError: a setting is not valid, is there twice, or is unknown in `pyproject.toml`; the message has
@@ -86,9 +86,13 @@ class Settings(BaseSettings):
 
     app: str | None = None
     """Your receiver, or the app that it is in, as module:hooks: that of all commands that take one."""
-    secret: Annotated[Secret | None, PlainValidator(_as_secret)] = Field(default=None)
+    secret: Annotated[Secret | None, PlainValidator(_as_secret), PlainSerializer(str, when_used="json-unless-none")] = (
+        None
+    )
     """The sender's secret. One in a file is read again when the file changes."""
-    inbox: str | None = Field(default=None, repr=False)
+    inbox: Annotated[str | None, PlainSerializer(without_password, when_used="json-unless-none")] = Field(
+        default=None, repr=False
+    )
     """The URL of the inbox; that of `inbox` commands, too."""
     host: str = "127.0.0.1"
     """The address that `serve` listens on."""
