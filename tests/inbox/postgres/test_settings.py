@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -13,7 +13,7 @@ from webhook_receiver.delivery import Delivery
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import Filter, from_url
 from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.connection import Server
+from webhook_receiver.inbox.postgres.connection import Pooling, Server
 from webhook_receiver.inbox.postgres.rows import PostgresConnection
 from webhook_receiver.inbox.records import Duplicate, Entry, FailedAttempt, HandlerState, State, Stored
 from webhook_receiver.testing.inbox_suite import DEAD, NOW, claim, entry, listed, put, settle
@@ -144,7 +144,7 @@ async def test_a_transaction_that_takes_longer_than_the_session_allows_names_the
 def test_a_commit_is_on_the_disk_and_what_standbys_have_is_up_to_the_role(
     postgres_url: str, given: str, found: str
 ) -> None:
-    for pooling in ("session", "transaction"):
+    for pooling in get_args(Pooling):
         server = Server(f"{postgres_url}?options=-c%20synchronous_commit%3D{given}", "webhook_receiver", pooling)
         with server.connect() as connection, server.transaction(connection):
             assert connection.execute("SHOW synchronous_commit").fetchone() == (found,)

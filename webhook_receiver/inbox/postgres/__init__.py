@@ -90,7 +90,7 @@ from ..registration import Registration
 from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, known_since, retention_of
 from . import auditing, bodies, counting, insert, leases, look, maintenance, polls, queries
 from .announcement import listening
-from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
+from .connection import MOST_CONNECTIONS, NoConnection, Pooling, Server, translated
 from .rows import PostgresConnection, PostgresOperation
 from .schema import check_ready, check_rights, migrate
 from .writer import Writer
@@ -143,7 +143,7 @@ class PostgresInbox:
         dead_retention: float | None = None,
         keep_body: float | None = None,
         timeout: float = 5.0,
-        pooling: str = "session",
+        pooling: Pooling = "session",
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
         self._keep_body = checked_span("keep_body", keep_body)

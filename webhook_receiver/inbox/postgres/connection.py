@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Timer
-from typing import Any
+from typing import Any, Literal, get_args
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -27,7 +27,7 @@ _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000
 PATIENCE = 5.0
 """Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
 
-POOLINGS = ("session", "transaction")
+Pooling = Literal["session", "transaction"]
 """What a pooler such as PgBouncer gives a client a session of the server for (pgbouncer.org/features.html)."""
 _SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -68,7 +68,7 @@ class Server:
         url: as libpq takes it, `postgresql://user:password@host/database?sslmode=verify-full`
             (postgresql.org/docs/current/libpq-connect.html).
         schema: the schema's name: letters, digits and underscores, at most 63.
-        pooling: what a session is for, one of `POOLINGS`: all of a connection, or one transaction.
+        pooling: what a session is for, all of a connection, or one transaction.
 
     Raises:
         ConfigurationError: libpq cannot read the URL, or the name is none that a schema here may have.
@@ -76,14 +76,16 @@ class Server:
 
     url: str = field(repr=False)
     schema: str
-    pooling: str = "session"
+    pooling: Pooling = "session"
     _conninfo: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.schema) is None:
             raise ConfigurationError(f"a schema's name is made of a-z, 0-9 and _, not {self.schema!r:.80}")
-        if self.pooling not in POOLINGS:
-            raise ConfigurationError(f"an inbox's pooling is {' or '.join(POOLINGS)}, not {self.pooling!r:.40}")
+        if self.pooling not in get_args(Pooling):
+            raise ConfigurationError(
+                f"an inbox's pooling is {' or '.join(get_args(Pooling))}, not {self.pooling!r:.40}"
+            )
         try:
             given = conninfo_to_dict(self.url)
             ours = {"fallback_application_name": "webhook-receiver", "client_encoding": "UTF8"}
