@@ -96,7 +96,8 @@ async def body(view: View) -> Response:
     hooks = view.inspected.receiver(stored.summary.receiver)
     body = stored.delivery.body
     kind = stored.delivery.header("content-type") or ""
-    if is_masked(body, masked_body(body, kind, None if hooks is None else hooks.sender.scheme)):
+    scheme = None if hooks is None else hooks.sender.scheme
+    if is_masked(body, await asyncio.to_thread(masked_body, body, kind, scheme)):
         raise Problem(
             403, "The body holds a credential", "On its own machine:  webhook-receiver inbox show WHERE ID --raw"
         )

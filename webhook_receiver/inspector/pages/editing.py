@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 
@@ -27,7 +28,7 @@ async def edit_form(view: View) -> Response:
     """Show the body of a delivery, to be edited."""
     stored, hooks = await _editable(view)
     kind = stored.delivery.header("content-type") or ""
-    body = masked_body(stored.delivery.body, kind, hooks.sender.scheme)
+    body = await asyncio.to_thread(masked_body, stored.delivery.body, kind, hooks.sender.scheme)
     return await _form(view, stored, editable(body) or "", is_masked=is_masked(stored.delivery.body, body))
 
 

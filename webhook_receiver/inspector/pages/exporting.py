@@ -95,7 +95,8 @@ async def _sendable(view: View) -> StoredDelivery:
         raise Problem(404, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
     hooks = view.inspected.receiver(stored.summary.receiver)
     body, kind = stored.delivery.body, stored.delivery.header("content-type") or ""
-    if is_masked(body, masked_body(body, kind, None if hooks is None else hooks.sender.scheme)):
+    scheme = None if hooks is None else hooks.sender.scheme
+    if is_masked(body, await asyncio.to_thread(masked_body, body, kind, scheme)):
         advice = "On its own machine  webhook-receiver inbox show WHERE ID --raw  prints it."
         raise Problem(409, "The body holds a credential", advice)
     return stored
