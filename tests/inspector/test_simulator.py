@@ -319,6 +319,24 @@ async def test_another_name_for_the_loopback_is_kept_out(stage: Stage) -> None:
             assert (await stage.browser.get(path, host=host)).status == 403, (path, host)
 
 
+async def test_whatever_takes_the_focus_has_an_id_by_which_it_stays_there_when_the_page_is_refreshed(
+    stage: Stage,
+) -> None:
+    await stage.press("/orders", status="CREATED")
+    await stage.press("/orders", status="FULFILLED")
+    await stage.press("/faults/late")
+    await stage.ended(2)
+    stage.simulator.faults = FaultPlan(copies=2)
+    page = await stage.browser.get("/simulator")
+    live = page.html.partition('id="live"')[2]
+    assert "rejected, why?" in live
+    found = re.findall(r"<(?:a|button|input(?! type=.hidden.)|summary)\b[^>]*>", live)
+    assert len(found) >= 8
+    assert [each for each in found if " id=" not in each] == []
+    ids = re.findall(r'\bid="([^"]*)"', page.html)
+    assert len(ids) == len(set(ids))
+
+
 async def test_where_nothing_may_be_changed_there_is_no_button(stage: Stage, tmp_path: Path) -> None:
     inspector = Inspector.on_loopback(sqlite(tmp_path), pages=simulator_pages(stage.simulator))
     reader = Browser(inspector)
