@@ -45,6 +45,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("command", ["schema", "check"])
+def test_what_the_module_prints_is_no_part_of_the_json(folder: Path, command: str) -> None:
+    folder.joinpath("main.py").write_text(f"print('hello')\n{APP}", encoding="utf-8")
+    done = run(command, "main:app", "--json", cwd=folder)
+    assert [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stderr.startswith("hello\n")
+
+
 def test_a_receiver_is_printed_as_asyncapi_and_nothing_is_opened(folder: Path) -> None:
     done = run("schema", "main:hooks", "--title", "Orders", "--api-version", "2.1", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

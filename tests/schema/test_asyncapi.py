@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.schema.receivers import RECEIVERS, handled, of_sender, usual
-from webhook_receiver import BasicAuth, BearerJWT, HMACBody, UP42Signature, WebhookReceiver
+from webhook_receiver import AnyOf, BasicAuth, BearerJWT, HMACBody, UP42Signature, WebhookReceiver
 from webhook_receiver.schema.asyncapi import asyncapi
 from webhook_receiver.senders.catalogue import github
 
@@ -105,6 +106,27 @@ def test_receivers_of_one_name_and_handlers_of_one_name_have_keys_of_their_own()
     assert {*document["components"]["schemas"]} == {*usual().asyncapi()["components"]["schemas"]}
     of_second = document["operations"][f"{USUAL}.rest-2"]
     assert of_second["channel"] == {"$ref": "#/channels/up42-2"}
+
+
+def test_one_of_several_proofs_will_do_and_what_all_have_is_needed() -> None:
+    signed = {"timestamp": "x-time", "signed": "{timestamp}.{body}"}
+    schemes = [HMACBody("s" * 20, signature=f"x-signature-{name}", **signed) for name in "ab"]
+    hooks = handled(WebhookReceiver(scheme=AnyOf(*schemes), name="two"))
+    document = hooks.asyncapi()
+    headers = document["components"]["messages"]["Shipped"]["headers"]
+    schema = Draft202012Validator(headers)
+    assert headers["required"] == ["x-time"]
+    assert schema.is_valid({"x-time": "1", "x-signature-a": "1"})
+    assert schema.is_valid({"x-time": "1", "x-signature-b": "1"})
+    assert not schema.is_valid({"x-time": "1"})
+    assert not schema.is_valid({"x-signature-a": "1"})
+    names = [*document["components"]["securitySchemes"]]
+    (operation, *_) = document["operations"].values()
+    assert operation["security"] == [{"$ref": f"#/components/securitySchemes/{name}"} for name in names]
+    assert len(names) == 2
+    post = hooks.openapi()["webhooks"]["Shipped"]["post"]
+    assert post["security"] == [{name: []} for name in names]
+    assert [(each["name"], each["required"]) for each in post["parameters"]] == [("x-time", True)]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -51,6 +51,19 @@ def test_what_is_read_as_an_event_fits_its_schema_and_what_is_not_does_not(name:
     assert text.count('"kind": "cash"') == 1
     assert not schema.is_valid(json.loads(text.replace('"kind": "cash"', '"kind": "gold"')))
     assert not schema.is_valid(json.loads(text.replace('"carrier": ["Post"]', '"carrier": []')))
+
+
+def test_an_event_without_a_docstring_has_none_of_the_class_that_it_is_of() -> None:
+    class Paid(OrderFulfilled, frozen=True):
+        event: Literal["order.paid"] = "order.paid"
+
+    hooks = WebhookReceiver(secret="KbsDE5kGZoDiPCFd")
+    hooks.on(Paid, name="paid")(print)
+    hooks.on(OrderFulfilled, name="fulfilled")(print)
+    about = {each.key: each.about for each in messages_of(hooks)[0]}
+    assert about["Paid"] == ""
+    assert about["OrderFulfilled"].startswith("The event `order.status` with the status FULFILLED")
+    assert hooks.openapi()["webhooks"]["Paid"]["post"]["summary"] == "Paid"
 
 
 def test_an_event_inside_which_the_name_is_is_the_body() -> None:

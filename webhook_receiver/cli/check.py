@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -43,7 +45,9 @@ def check(
     for name in ignore or ():
         if name not in checks.CHECKS:
             raise typer.BadParameter(f"there is no check {name!r}: {', '.join(checks.CHECKS)}", param_hint="--ignore")
-    found = [each for each in checks.found(target, time_from) if each.finding.check not in (ignore or ())]
+    with redirect_stdout(sys.stderr):  # what the module prints is no finding
+        everything = checks.found(target, time_from)
+    found = [each for each in everything if each.finding.check not in (ignore or ())]
     found.sort(key=lambda each: not each.finding.is_error)
     for each in found:
         _show(each.level, each.where, each.finding.check, each.finding.message, as_json=as_json)

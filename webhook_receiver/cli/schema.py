@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated, Literal
 
 import typer
@@ -32,7 +34,8 @@ def schema(
     from .app_loader import load_app
     from .mounted import Mounted, all_in
 
-    app = load_app(target)
+    with redirect_stdout(sys.stderr):  # what the module prints is no part of the document
+        app = load_app(target)
     found = [Mounted(app, "")] if isinstance(app, WebhookReceiver) else all_in(app)
     if not found:
         raise typer.BadParameter(f"{target} has no receiver among its routes: give it one, hooks.route(path)")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from .messages import Documented, Message, described, first_line, handlers_of, messages_of
 from .models import Schema, free_key, key_of, merged, with_references
-from .proof import Proof, add_security, proof_of
+from .proof import Proof, add_security, headers_of, proofs_of
 
 VERSION = "3.0.0"
 _HTTP = "0.3.0"  # the version of the bindings for HTTP
@@ -48,15 +48,15 @@ def _add(document: dict[str, Any], hooks: Documented, path: str | None) -> None:
     messages, schemas = messages_of(hooks)
     plain = {name: cast("Schema", _plain(schema)) for name, schema in schemas.items()}
     renamed = merged(components["schemas"], plain)
-    proof = proof_of(hooks.sender)
+    proofs = proofs_of(hooks.sender)
     server = _server(document, channel, hooks.public_url)
     address = path if path is not None or hooks.public_url is None else urlsplit(hooks.public_url).path or "/"
-    if address is not None and proof is not None and proof.kind == "path":
+    if address is not None and any(proof.kind == "path" for proof in proofs):
         address = f"{address.rstrip('/')}/{{token}}"
     parameters = _PARAMETER.findall(address or "")
     document["channels"][channel] = {
         "address": address and _PARAMETER.sub(r"{\1}", address),
-        **({"parameters": {name: _parameter(name, proof) for name in parameters}} if parameters else {}),
+        **({"parameters": {name: _parameter(name, proofs) for name in parameters}} if parameters else {}),
         "description": f"The deliveries of {hooks.sender.name}, by POST.",
         **({} if server is None else {"servers": [server]}),
         "messages": {},
@@ -64,9 +64,9 @@ def _add(document: dict[str, Any], hooks: Documented, path: str | None) -> None:
     keys: dict[str, str] = {}
     for message in messages:
         keys[message.key] = key = free_key(message.key, components["messages"])
-        components["messages"][key] = with_references(_message(message, proof), renamed)
+        components["messages"][key] = with_references(_message(message, proofs), renamed)
         document["channels"][channel]["messages"][key] = {"$ref": f"#/components/messages/{key}"}
-    security = add_security(components["securitySchemes"], proof, "httpApiKey")
+    security = add_security(components["securitySchemes"], proofs, "httpApiKey")
     for handler, taken in handlers_of(messages):
         about = described(handler)
         document["operations"][free_key(key_of(handler.name), document["operations"])] = {
@@ -75,13 +75,17 @@ def _add(document: dict[str, Any], hooks: Documented, path: str | None) -> None:
             "title": handler.name,
             **({"summary": first_line(about), "description": about} if about else {}),
             "messages": [{"$ref": f"#/channels/{channel}/messages/{keys[each.key]}"} for each in taken],
-            **({} if security is None else {"security": [{"$ref": f"#/components/securitySchemes/{security}"}]}),
+            **(
+                {"security": [{"$ref": f"#/components/securitySchemes/{each}"} for each in security]}
+                if security
+                else {}
+            ),
             "bindings": {"http": {"method": "POST", "bindingVersion": _HTTP}},
         }
 
 
-def _parameter(name: str, proof: Proof | None) -> Schema:
-    is_secret = name == "token" and proof is not None and proof.kind == "path"
+def _parameter(name: str, proofs: Sequence[Proof]) -> Schema:
+    is_secret = name == "token" and any(proof.kind == "path" for proof in proofs)
     return {"description": "The secret of the sender."} if is_secret else {}
 
 
@@ -93,14 +97,20 @@ def _server(document: dict[str, Any], name: str, url: str | None) -> Schema | No
     return {"$ref": f"#/servers/{name}"}
 
 
-def _message(message: Message, proof: Proof | None) -> Schema:
-    headers: dict[str, Schema] = {key: {"type": "string"} for key in (proof.headers if proof else ())}
-    headers |= message.headers
+def _message(message: Message, proofs: Sequence[Proof]) -> Schema:
+    of_proofs = headers_of(proofs)
+    headers: dict[str, Schema] = {key: {"type": "string"} for key in of_proofs} | {**message.headers}
+    required = [key for key in headers if of_proofs.get(key, True) or key in message.headers]
+    choices: list[Schema] = [{"required": [*each.headers]} for each in proofs]
     found: Schema = {"name": message.names[0] if message.names else message.key, "title": message.key}
     if message.about:
         found |= {"summary": first_line(message.about), "description": message.about}
     if headers:
-        found["headers"] = {"type": "object", "properties": headers, "required": [*headers]}
+        found["headers"] = {"type": "object", "properties": headers}
+        if required:
+            found["headers"]["required"] = required
+        if len(required) < len(headers):
+            found["headers"]["anyOf"] = choices
     return {**found, "payload": _plain(message.payload)}
 
 

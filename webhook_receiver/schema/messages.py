@@ -86,7 +86,7 @@ def messages_of(hooks: Documented) -> tuple[list[Message], dict[str, Schema]]:
         Message(
             names[cls],
             event_names_of(cls),
-            wire.about(inspect.getdoc(cls) or ""),
+            wire.about(inspect.cleandoc(cls.__doc__ or "")),  # its own: that of a base is not about it
             wire.payload(names[cls], event_names_of(cls)),
             wire.headers(event_names_of(cls)),
             _handlers_of(cls, routed, hooks.fallbacks),

@@ -11,7 +11,7 @@ from ..errors import MalformedChallenge, MethodNotAllowed, NotAnEvent
 from ..responses import FAILED, HANDLED, Response, not_an_event, rejections, retry_after
 from .messages import Documented, Message, described, first_line, messages_of
 from .models import Schema, free_key, key_of, merged, with_references
-from .proof import Proof, add_security, proof_of
+from .proof import Proof, add_security, headers_of, proofs_of
 
 VERSION = "3.1.0"
 _PROBLEM: Schema = {
@@ -59,8 +59,8 @@ def _add(document: dict[str, Any], hooks: Documented, keeps: bool) -> None:
     messages, schemas = messages_of(hooks)
     known = components.setdefault("schemas", {})
     names = merged(known, {**schemas, "Problem": _PROBLEM})
-    proof = proof_of(hooks.sender)
-    security = add_security(components.setdefault("securitySchemes", {}), proof, "apiKey")
+    proofs = proofs_of(hooks.sender)
+    security = add_security(components.setdefault("securitySchemes", {}), proofs, "apiKey")
     responses = _responses(hooks, keeps, f"#/components/schemas/{names['Problem']}")
     for message in messages:
         key = free_key(message.key, webhooks)
@@ -69,13 +69,13 @@ def _add(document: dict[str, Any], hooks: Documented, keeps: bool) -> None:
             "tags": [hooks.name],
             "summary": first_line(message.about) or message.key,
             "description": _about(message),
-            **({} if not (parameters := _parameters(message, proof)) else {"parameters": parameters}),
+            **({} if not (parameters := _parameters(message, proofs)) else {"parameters": parameters}),
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": with_references(message.payload, names)}},
             },
             "responses": responses,
-            **({} if security is None else {"security": [{security: []}]}),
+            **({"security": [{each: []} for each in security]} if security else {}),
         }
         webhooks[key] = {"post": operation}
 
@@ -91,13 +91,14 @@ def _about(message: Message) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _parameters(message: Message, proof: Proof | None) -> list[Schema]:
-    headers: dict[str, Schema] = {key: {"type": "string"} for key in (proof.headers if proof else ())}
-    if proof is not None and proof.kind == "header":
-        headers.pop(proof.place, None)  # which is in `security`
-    headers.pop("authorization", None)
-    headers |= message.headers
-    return [{"name": name, "in": "header", "required": True, "schema": schema} for name, schema in headers.items()]
+def _parameters(message: Message, proofs: Sequence[Proof]) -> list[Schema]:
+    secured = {"authorization"} | {proof.place for proof in proofs if proof.kind == "header"}  # which is in `security`
+    needed = {name: is_needed for name, is_needed in headers_of(proofs).items() if name not in secured}
+    needed |= dict.fromkeys(message.headers, True)
+    return [
+        {"name": name, "in": "header", "required": each, "schema": message.headers.get(name, {"type": "string"})}
+        for name, each in needed.items()
+    ]
 
 
 def _responses(hooks: Documented, keeps: bool, problem: str) -> dict[str, Schema]:
