@@ -201,7 +201,7 @@ async def test_of_all_processes_on_an_inbox_one_tells_of_it_and_another_takes_ov
     with collecting() as one:
         await third.__aenter__()
     assert await look(third, second) == [None, 1]
-    clock.move(figures.LEASE + 1)  # the second one is stopped for so long
+    clock.move(30)  # seconds for which the second one is stopped
     assert await look(third) == [1, 1]
     assert await look(second) == [1, None]
     await second.__aexit__(None, None, None)

@@ -178,6 +178,32 @@ CASES = {
 }
 
 
+OF_THE_INBOX = {
+    "WebhookInboxDown": ("webhook_receiver_inbox_up", 0),
+    "WebhookDeadLettersSoon": ("webhook_receiver_inbox_dead_within_hour", 3),
+    "WebhookOldestWaiting": ("webhook_receiver_inbox_oldest_waiting_seconds", 1000),
+    "WebhookDiskFull": ("webhook_receiver_inbox_disk_free_bytes", 1000),
+}
+
+
+def test_an_alert_of_an_inbox_goes_on_while_another_process_takes_over(tmp_path: Path) -> None:
+    """With the series of a process that is killed in the 20th minute, and of one that takes over a minute later."""
+    tests: list[dict[str, Any]] = []
+    for alert, (metric, bad) in OF_THE_INBOX.items():
+        series = {"a": f"{bad}x19 stale", "b": f"_x21 {bad}x19"}
+        one = {
+            "input_series": [{"series": f'{metric}{{{INBOX},instance="{key}"}}', "values": series[key]} for key in "ab"]
+        }
+        for minute in (19, 20, 21, 22):
+            query = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
+            wanted = {"expr": query, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 1}]}
+            tests.append({**one, "name": alert, "interval": "1m", "promql_expr_test": [wanted]})
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run([str(PROMTOOL), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_alert_fires_when_it_should_and_not_before(tmp_path: Path) -> None:
     assert CASES.keys() == RULES.keys()
     tests: list[dict[str, Any]] = []

@@ -21,8 +21,9 @@ from .observed import Observed
 
 INTERVAL = 15.0
 """Seconds between two looks."""
-LEASE = 60.0
-"""Seconds after which another process looks, when the one that did was killed."""
+LEASE = 25.0
+"""Seconds after which another process may look, when the one that did was killed: it asks every `INTERVAL`. A look that
+takes longer than what is between the two costs the lease, which is taken anew with the next one."""
 
 
 class Look(NamedTuple):
