@@ -21,7 +21,7 @@ from ..capture.rejected_request import MOST_OF_A_BODY, RejectedRequest
 from ..errors import WebhookError
 from ..receiver import WebhookReceiver
 
-PLACE = "WEBHOOK_RECEIVER_REJECTIONS"
+PLACE = "WEBHOOK_DEV_REJECTIONS"
 """The variable with the path of the socket that takes them."""
 _WAITING = 100  # requests that wait to be handed over; more are left out
 _PATIENCE = 5.0  # seconds for one
