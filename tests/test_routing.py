@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import pytest
-from fastapi import Depends
+from fastapi import Depends, Security
 
 from tests.helpers import NOW, order
 from webhook_receiver import (
@@ -579,6 +579,7 @@ def not_the_attempt(order: OrderFulfilled, session: dict[str, str]) -> None: ...
 def wrong_second(order: OrderFulfilled, session: int) -> None: ...
 def dependency(order: OrderFulfilled, session: Any = Depends(print)) -> None: ...
 def annotated_dependency(order: OrderFulfilled, session: Annotated[dict[str, str], Depends(print)]) -> None: ...
+def security(order: OrderFulfilled, session: Any = Security(print)) -> None: ...
 def annotated_wrong(order: OrderFulfilled, session: Annotated[int, "a number"]) -> None: ...
 def not_an_event(order: list[str] | None) -> None: ...
 def generator(order: OrderFulfilled) -> Generator[None]:
@@ -620,6 +621,7 @@ class Mistaken:
         (Mistaken.method, OrderFulfilled, r"is a method, and nothing fills its 'self': .*\(service.method\)"),
         (dependency, OrderFulfilled, 'by a middleware, as "Dependencies of handlers" in docs/mounting.md'),
         (annotated_dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
+        (security, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
         (not_the_attempt, OrderFulfilled, "'session' of the handler is annotated dict, but gets an Attempt"),
         (annotated_wrong, OrderFulfilled, "'session' of the handler is annotated int, but gets an Attempt"),
         (not_an_event, OrderFulfilled, "'order' of the handler is annotated"),
@@ -634,6 +636,18 @@ def test_a_signature_that_cannot_be_satisfied_is_rejected_naming_the_parameter(
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         handler(function, route)
+
+
+async def asking_middleware(attempt: Attempt, call_next: Any, session: Any = Depends(print)) -> None: ...
+
+
+def test_no_middleware_no_condition_and_no_dead_letter_handler_asks_for_a_dependency() -> None:
+    router = Router()
+    for register in (router.on_dead, lambda function: router.on(Event, where=function)):
+        with pytest.raises(ConfigurationError, match=r"the parameter 'session' of .* asks for a FastAPI dependency"):
+            register(lambda first, second=None, session=Security(print): None)
+    with pytest.raises(ConfigurationError, match="by a middleware"):
+        router.middleware(asking_middleware)
 
 
 class HasEvent(Protocol):

@@ -51,6 +51,19 @@ def sent(url: str, *arguments: str, **options: Any) -> Result:
     return CliRunner().invoke(app, ["send", url, *arguments], **options)
 
 
+def test_the_secret_is_in_the_file_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "secret"
+    file.write_text("KbsDE5kGZoDiPCFd\n", encoding="utf-8")
+    hooks = WebhookReceiver(secret="KbsDE5kGZoDiPCFd")
+    monkeypatch.setenv("WEBHOOK_RECEIVER_SECRET_FILE", str(file))
+    monkeypatch.setenv("WEBHOOK_SECRET", "an older one")  # which counts after it, as in the settings
+    with serving(hooks) as url:
+        assert sent(url).exit_code == 0
+        assert sent(url, "--secret", "another").exit_code == 1
+        monkeypatch.setenv("WEBHOOK_RECEIVER_SECRET", "another")
+        assert sent(url).exit_code == 1
+
+
 def of(make: Make, name: str = "acme", *, parts: dict[str, Any] | None = None, **more: Any) -> Preset:
     def sender(secret: Any) -> Sender:
         return Sender(name=name, scheme=make(secret), facts=("made up",), **(parts or {}))

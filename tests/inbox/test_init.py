@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from webhook_receiver import ConfigurationError, MemoryInbox, SQLiteInbox
 from webhook_receiver.inbox import Inbox, State, from_url
 from webhook_receiver.testing.inbox_suite import DAY, listed, put
+
+
+@pytest.mark.parametrize("name", ["window", "retention", "unhandled_retention", "dead_retention", "keep_body"])
+def test_a_span_that_is_no_number_of_seconds_is_told(name: str) -> None:
+    spans: dict[str, Any] = {name: timedelta(days=30)}
+    with pytest.raises(ConfigurationError, match=f"{name} is a number of seconds"):
+        SQLiteInbox("hooks.db", **spans)
 
 
 @pytest.mark.parametrize(

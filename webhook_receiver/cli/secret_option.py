@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from typer import BadParameter
@@ -9,7 +10,7 @@ from typer import BadParameter
 from ..errors import ConfigurationError
 from ..senders.preset import Preset
 from ..signatures import Secret
-from .options import secret_in_environment
+from .options import SECRET_VARIABLES, secret_in_environment
 
 
 def read_secret(given: str | None, file: Path | None) -> Secret | None:
@@ -22,6 +23,12 @@ def read_secret(given: str | None, file: Path | None) -> Secret | None:
         return None if given is None else Secret(given)
     except ConfigurationError as error:
         raise BadParameter(str(error), param_hint="--secret") from None
+
+
+def file_in_environment() -> Path | None:
+    """Return the file with a secret that the environment names, as the settings have it; None if a variable has one."""
+    given = os.environ.get(f"{SECRET_VARIABLES[0]}_FILE")
+    return Path(given) if given and not os.environ.get(SECRET_VARIABLES[0]) else None
 
 
 def typed(secret: str | None) -> bool:

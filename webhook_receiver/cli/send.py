@@ -27,7 +27,7 @@ from .app_loader import load
 from .key_pair import kept_key, signs_with_key
 from .notification import UP42, Notifier
 from .rich_output import progress_bar
-from .secret_option import read_secret, token_of, typed
+from .secret_option import file_in_environment, read_secret, token_of, typed
 
 MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
 """Returns the signed head of a request, and its body."""
@@ -121,7 +121,7 @@ def notifier(
             output.warn(f"a new private key is in {secret_file}")
         return Notifier.of_preset(
             name,
-            read_secret(secret, secret_file),
+            read_secret(secret, secret_file or (None if typed(secret) else file_in_environment())),
             headers,
             key=None if key is None else _key(presets()[name], key),
             token=None if token is None else token_of(presets()[name], token),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ConfigurationError
+from ..options import is_number
 from .records import State
 
 COUNTS_RETENTION = 90 * 86_400.0
@@ -41,6 +42,9 @@ def retention_of(window: float, done: float, unhandled: float | None, dead: floa
     Raises:
         ConfigurationError: one is no positive number, or done deliveries would be forgotten within the window.
     """
+    for name, given in (("window", window), ("retention", done)):
+        if not is_number(given):
+            raise ConfigurationError(f"{name} is a number of seconds, not {given!r}")
     if not (window > 0 and done >= window):
         raise ConfigurationError(
             f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
@@ -60,6 +64,6 @@ def checked_span(name: str, seconds: float | None) -> float | None:
     Raises:
         ConfigurationError: it is no positive number.
     """
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not (is_number(seconds) and seconds > 0):
         raise ConfigurationError(f"{name} is a number of seconds above 0, or None for ever, not {seconds!r}")
     return seconds

@@ -24,6 +24,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from ..delivery import Attempt
 from ..errors import ConfigurationError
 
+_DEPENDENCIES = frozenset(("Depends", "Security"))
+"""FastAPI's classes of what asks for a dependency."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -84,8 +86,15 @@ def _is_attempts(parameter: inspect.Parameter) -> bool:
     return _names_attempt(annotation) or (annotation is parameter.empty and parameter.name == "attempt")
 
 
+def reject_dependencies(name: str, function: Callable[..., Any]) -> None:
+    """Reject a function that asks for a dependency of FastAPI's, which nothing here gives it."""
+    for parameter in _parameters(function) or ():
+        _reject_dependency(name, parameter)
+
+
 def reject_uncallable(name: str, function: Callable[..., Any], given: str) -> None:
     """Reject a function that could not be called with the two arguments that `given` names."""
+    reject_dependencies(name, function)
     try:
         inspect.signature(function, follow_wrapped=False).bind(None, None)
     except TypeError as error:
@@ -163,18 +172,22 @@ def _reject_unfillable(
     if not positional and not _is_variadic(parameters):
         raise ConfigurationError(f"{name} takes no positional parameter: it could not get the event")
     for parameter in parameters:
-        if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
-            raise ConfigurationError(
-                f"the parameter {parameter.name!r} of {name} asks for a FastAPI dependency, "
-                "which only FastAPI's own routes get: give it to the handler by a middleware, as \"Dependencies of "
-                'handlers" in docs/mounting.md shows'
-            )
+        _reject_dependency(name, parameter)
         required = parameter.default is parameter.empty
         if required and (parameter.kind is parameter.KEYWORD_ONLY or parameter in positional[2:]):
             raise ConfigurationError(
                 f"nothing fills the parameter {parameter.name!r} of {name}: "
                 "a handler gets the event and the attempt, by position; give it a default"
             )
+
+
+def _reject_dependency(name: str, parameter: inspect.Parameter) -> None:
+    if _DEPENDENCIES & {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
+        raise ConfigurationError(
+            f"the parameter {parameter.name!r} of {name} asks for a FastAPI dependency, "
+            "which only FastAPI's own routes get: give it to the handler by a middleware, as \"Dependencies of "
+            'handlers" in docs/mounting.md shows'
+        )
 
 
 def _reject_annotation(name: str, parameter: inspect.Parameter, given: type) -> None:

@@ -26,6 +26,7 @@ from ..events import (
 from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
 from ..options import Backoff, Limits, is_name, is_number, limits
 from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
+from .parameters import reject_dependencies
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -201,6 +202,8 @@ class Router:
         if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
             kind = "an async function" if callable(where) else type(where).__name__
             raise ConfigurationError(f"where=... takes a plain function of the event, not {kind}")
+        if where is not None:
+            reject_dependencies("where=...", where)
         check_options(name, backoff, timeout)
         _check_whole_order(whole_order, event)
         return HandlerDecorator(
