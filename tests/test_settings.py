@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, Secret, WebhookReceiver
 from webhook_receiver.cli.commands import loaded
-from webhook_receiver.cli.defaults import OPTIONS
+from webhook_receiver.cli.defaults import OPTIONS, defaults
 from webhook_receiver.settings import Settings, origins, shown, unknown_variables
 
 
@@ -71,6 +71,7 @@ def test_the_older_names_count_where_the_newer_are_not_set(monkeypatch: pytest.M
         ({"PORT": "70000"}, "WEBHOOK_RECEIVER_PORT: Input should be less than or equal to 65535"),
         ({"HTTP": "h3"}, "WEBHOOK_RECEIVER_HTTP: Input should be 'h11' or 'httptools'"),
         ({"SECRET": " "}, "WEBHOOK_RECEIVER_SECRET: a secret must not be empty or blank"),
+        ({"secret": " "}, "WEBHOOK_RECEIVER_secret: a secret must not be empty or blank"),
         ({"SECRET_FILE": "nowhere"}, "WEBHOOK_RECEIVER_SECRET_FILE: cannot read a secret from nowhere: No such file"),
         ({"SECRET_FILE": "blank"}, "WEBHOOK_RECEIVER_SECRET_FILE: in the file blank: a secret must not be empty"),
         ({"SECRET": "x", "SECRET_FILE": "blank"}, "WEBHOOK_RECEIVER_SECRET and WEBHOOK_RECEIVER_SECRET_FILE are both"),
@@ -86,6 +87,18 @@ def test_what_cannot_be_is_told_with_the_variable(
         Settings()
 
 
+def test_what_cannot_be_is_told_with_the_older_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", " ")
+    with pytest.raises(ConfigurationError, match="WEBHOOK_SECRET: a secret must not be empty or blank"):
+        Settings()
+
+
+def test_a_variable_in_small_letters_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("webhook_receiver_port", "9001")
+    assert {each.name: (each.value, each.origin) for each in origins()}["port"] == ("9001", "webhook_receiver_port")
+    assert defaults("serve") == {"port": 9001}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -96,7 +109,12 @@ def test_what_cannot_be_is_told_with_the_variable(
             "secret has a secret, which does not belong into a file that others read: set WEBHOOK_RECEIVER_S",
         ),
         ('inbox = "postgresql://app:hush@db/hooks"', "inbox has a secret, which does not belong"),
-        ('port = "x"', "the setting port: Input should be a valid integer"),
+        ('port = "x"', "pyproject.toml: port: Input should be a valid integer"),
+        ("port = true", "pyproject.toml: port: Input should be a valid integer"),
+        (
+            "max-connections = 1\nmax_connections = 2",
+            "pyproject.toml: max_connections is there twice, with a hyphen and",
+        ),
         ("= 1", "pyproject.toml is no TOML: "),
         ("\n[tool]\nwebhook-receiver = 1", "pyproject.toml is no TOML: "),
     ],

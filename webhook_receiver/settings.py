@@ -58,8 +58,14 @@ def _as_list(given: object) -> object:
     return [each.strip() for each in given.split(",") if each.strip()] if isinstance(given, str) else given
 
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Number = Annotated[int, Field(ge=1)]
+def _no_bool(given: object) -> object:
+    if isinstance(given, bool):  # as true in pyproject.toml, which pydantic takes for 1
+        raise ValueError("Input should be a valid integer")
+    return given
+
+
+Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_no_bool)]
+Number = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 
 
 class Settings(BaseSettings):
@@ -178,20 +184,36 @@ def origins() -> list[Origin]:
         ConfigurationError: as from `Settings()`.
     """
     settings = Settings()
-    sources: Sequence[tuple[Callable[[], Mapping[str, Any]], Callable[[str], str]]] = (
-        (EnvSettingsSource(Settings), lambda name: f"{PREFIX}{name.upper()}"),
-        (_Files(Settings), lambda name: f"{_file_variable(name)}={os.environ[_file_variable(name)]}"),
-        (_Older(Settings), OLDER.__getitem__),
-        (_Pyproject(Settings), lambda name: PYPROJECT),
-    )
-    by_setting: dict[str, str] = {}
-    for source, said in sources:
-        for name in source():
-            by_setting.setdefault(name, said(name))
+    by_setting = _origins()
     return [
         Origin(name, shown(name, getattr(settings, name)), by_setting.get(name, "default"), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
+
+
+def _origins() -> dict[str, str]:
+    """Return where each setting that is set comes from."""
+    sources: Sequence[tuple[Callable[[], Mapping[str, Any]], Callable[[str], str]]] = (
+        (EnvSettingsSource(Settings), _variable),
+        (_Files(Settings), lambda name: f"{_file_variable(name)}={os.environ[_file_variable(name)]}"),
+        (_Older(Settings), OLDER.__getitem__),
+        (_Pyproject(Settings), lambda name: PYPROJECT),
+    )
+    found: dict[str, str] = {}
+    for source, said in sources:
+        for name in source():
+            found.setdefault(name, said(name))
+    return found
+
+
+def _variable(name: str) -> str:
+    """Return the variable that has a setting, which counts in small letters, too."""
+    variable = f"{PREFIX}{name.upper()}"
+    return (
+        variable
+        if variable in os.environ
+        else next((each for each in os.environ if each.upper() == variable), variable)
+    )
 
 
 def alone(name: str) -> Any:
@@ -287,7 +309,12 @@ class _Pyproject(PydanticBaseSettingsSource):
         Raises:
             ConfigurationError: the file cannot be read, or a setting in it is unknown, or has a secret.
         """
-        found = {name.replace("-", "_"): value for name, value in _table().items()}
+        given = _table()
+        found = {name.replace("-", "_"): value for name, value in given.items()}
+        if twice := [name for name in found if name in given and name.replace("_", "-") in given and "_" in name]:
+            raise ConfigurationError(
+                f"{PYPROJECT}: {twice[0]} is there twice, with a hyphen and without: leave one of them out"
+            )
         known = [name for name in self.settings_cls.model_fields if name not in SECRET or name == "inbox"]
         for name, value in found.items():
             if name in SECRET and (name != "inbox" or without_password(str(value)) != value):
@@ -325,5 +352,6 @@ def _table() -> dict[str, Any]:
 
 def _message(error: Any) -> str:
     name = str(error["loc"][0]) if error["loc"] else ""
-    where = f"{PREFIX}{name.upper()}" if os.environ.get(f"{PREFIX}{name.upper()}") else f"the setting {name}"
+    origin = _origins().get(name)
+    where = f"the setting {name}" if origin is None else f"{PYPROJECT}: {name}" if origin == PYPROJECT else origin
     return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"

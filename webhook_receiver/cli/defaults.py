@@ -38,7 +38,7 @@ _NO_TARGET = (
 
 def is_given() -> bool:
     """Return whether anything may be set."""
-    if any(name.startswith(PREFIX) for name in os.environ):
+    if any(name.upper().startswith(PREFIX) for name in os.environ):
         return True
     try:
         return _TABLE in Path("pyproject.toml").read_bytes()
