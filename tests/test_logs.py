@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import warnings
@@ -258,9 +259,7 @@ class Unwritable:
 
 CIRCLE: dict[str, object] = {}
 CIRCLE["self"] = CIRCLE
-DEEP: list[object] = []
-for _ in range(100_000):
-    DEEP = [DEEP]
+DEEP = functools.reduce(lambda inside, _: [inside], range(100_000), list[object]())
 
 
 @pytest.mark.parametrize(

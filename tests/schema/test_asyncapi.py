@@ -109,7 +109,7 @@ def test_receivers_of_one_name_and_handlers_of_one_name_have_keys_of_their_own()
 
 
 def test_one_of_several_proofs_will_do_and_what_all_have_is_needed() -> None:
-    signed = {"timestamp": "x-time", "signed": "{timestamp}.{body}"}
+    signed: dict[str, Any] = {"timestamp": "x-time", "signed": "{timestamp}.{body}"}
     schemes = [HMACBody("s" * 20, signature=f"x-signature-{name}", **signed) for name in "ab"]
     hooks = handled(WebhookReceiver(scheme=AnyOf(*schemes), name="two"))
     document = hooks.asyncapi()

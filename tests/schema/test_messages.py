@@ -54,15 +54,15 @@ def test_what_is_read_as_an_event_fits_its_schema_and_what_is_not_does_not(name:
 
 
 def test_an_event_without_a_docstring_has_none_of_the_class_that_it_is_of() -> None:
-    class Paid(OrderFulfilled, frozen=True):
-        event: Literal["order.paid"] = "order.paid"
+    class Paid(Shipped, frozen=True):
+        event: Literal["parcel.sent"]
 
     hooks = WebhookReceiver(secret="KbsDE5kGZoDiPCFd")
     hooks.on(Paid, name="paid")(print)
-    hooks.on(OrderFulfilled, name="fulfilled")(print)
+    hooks.on(Shipped, name="shipped")(print)
     about = {each.key: each.about for each in messages_of(hooks)[0]}
     assert about["Paid"] == ""
-    assert about["OrderFulfilled"].startswith("The event `order.status` with the status FULFILLED")
+    assert about["Shipped"].startswith("A parcel is on its way.")
     assert hooks.openapi()["webhooks"]["Paid"]["post"]["summary"] == "Paid"
 
 

@@ -105,7 +105,7 @@ def found(target: str, reference: str | None) -> list[Found]:
         names = {id(hooks): target_of(hooks, target) or hooks.name for hooks in receivers}
         result = [Found(names[id(hooks)], finding) for hooks in receivers for finding in _declared(hooks)]
         for name, host in hosts.items():
-            result += [Found(name, finding) for hooks, finding in of_host(host, name)]
+            result += [Found(name, finding) for _, finding in of_host(host, name)]
         result += [Found(target, finding) for finding in _open_already()]
         told = asyncio.run(_of_start(receivers, offset))
         result += [Found(names[id(hooks)], finding) for hooks, finding in told]

@@ -131,7 +131,9 @@ def _check_otlp(signal: str, exporter: str) -> None:
                 raise ConfigurationError(f"{variable} is a URL such as http://127.0.0.1:4318, and has to begin so")
             if name == "COMPRESSION" and value.lower() not in _COMPRESSIONS:
                 raise ConfigurationError(f"{variable} is {', '.join(_COMPRESSIONS)}, not {value!r}")
-            if name == "HEADERS" and not all(map(_HEADER.fullmatch, filter(None, map(str.strip, value.split(","))))):
+            if name == "HEADERS" and not all(
+                _HEADER.fullmatch(each.strip()) for each in value.split(",") if each.strip()
+            ):
                 raise ConfigurationError(
                     f"{variable} has what is no header: it is name=value, with commas between them"
                 )

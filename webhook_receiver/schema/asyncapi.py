@@ -106,11 +106,9 @@ def _message(message: Message, proofs: Sequence[Proof]) -> Schema:
     if message.about:
         found |= {"summary": first_line(message.about), "description": message.about}
     if headers:
-        found["headers"] = {"type": "object", "properties": headers}
-        if required:
-            found["headers"]["required"] = required
-        if len(required) < len(headers):
-            found["headers"]["anyOf"] = choices
+        needed: Schema = {"required": required} if required else {}
+        needed |= {"anyOf": choices} if len(required) < len(headers) else {}
+        found["headers"] = {"type": "object", "properties": headers, **needed}
     return {**found, "payload": _plain(message.payload)}
 
 
