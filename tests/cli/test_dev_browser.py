@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.cli.test_dev import Dev, dev, module
 from tests.helpers import SECRET
 from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
-from tests.inspector.test_browser import PAGE, another_site
+from tests.inspector.test_browser import PAGE, another_site, wait_until
 from tests.inspector.test_hostile import TRICKS
 from tests.inspector.test_rejected import HIDDEN
 
@@ -127,6 +127,24 @@ def test_a_page_goes_on_when_the_app_is_started_again_and_ends_with_the_loop(tmp
         expect(page.locator("#live-switch")).to_have_text("Reconnecting")
 
 
+def test_an_answer_that_comes_when_its_part_of_the_page_is_gone_is_asked_for_again(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        held: list[Any] = []
+        answers: list[str] = []
+        page.route("**/simulator", lambda route: held.append(route) if not held else route.continue_())
+        page.on("response", lambda answer: answers.append(answer.url) if answer.url.endswith("/simulator") else None)
+        loop.order("FAILED_PERMANENTLY")  # by the command line
+        wait_until(page, lambda: bool(held))
+        answered = held[0].fetch()
+        fail(page, new_order(page))
+        expect(page.locator("table.sent tbody tr").first.locator(".handler.done")).to_be_visible()
+        page.wait_for_timeout(500)  # nothing more has changed
+        before = len(answers)
+        held[0].fulfill(response=answered)
+        wait_until(page, lambda: len(answers) >= before + 2)  # that one, and what is shown now
+
+
 def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
     with tabs(loop.inspector, java_script_enabled=False) as tab:
         page = tab.page
@@ -189,7 +207,7 @@ def test_the_loop_is_lived_by_the_keyboard_alone(loop: Dev, tabs: Tabs) -> None:
         go_to(r"Fulfil order \d+")
         page.keyboard.press("Enter")
         expect(page.locator(".orders li").first).to_contain_text("FULFILLED")
-        page.wait_for_function("document.activeElement.id == 'h-orders'")  # the button is gone
+        expect(page.locator("#h-orders")).to_be_focused()  # the button is gone
         go_to("Late", "Shift+Tab")
         page.keyboard.press("Space")
         expect(sent(page, "signed 1 h late").locator(".attempt")).to_contain_text("401")

@@ -25,24 +25,24 @@
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (refreshing || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
+    if (refreshing === live || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
       owed = true; // not under the hands of somebody who copies a text, or presses a button
       return;
     }
     owed = false;
     refreshing = live;
-    window.htmx.ajax("GET", live.getAttribute("hx-get"), { source: live, target: live, swap: "outerHTML" }).then(
-      () => {
-        const isLost = refreshing !== null; // a button has replaced meanwhile what the answer was for
-        refreshing = null;
-        if (owed || isLost) refresh();
-      },
-      () => (refreshing = null), // the stream, which is cut as well, goes on
-    );
+    let isLost = false;
+    live.addEventListener("htmx:beforeSwap", (event) => {
+      if (live.isConnected) return;
+      isLost = true; // a button has replaced it meanwhile, perhaps with what was older
+      event.detail.shouldSwap = false;
+    });
+    const ended = () => {
+      if (refreshing === live) refreshing = null;
+      if (owed || isLost) refresh();
+    };
+    window.htmx.ajax("GET", live.getAttribute("hx-get"), { source: live, target: live, swap: "outerHTML" }).then(ended, ended);
   };
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target === refreshing) refreshing = null;
-  });
 
   const close = () => {
     clearTimeout(again);
