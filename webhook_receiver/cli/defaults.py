@@ -81,7 +81,7 @@ def logs_json(command: str, arguments: Sequence[str]) -> bool:
     """Return whether a command is to log JSON, by its arguments or the settings, before either is checked."""
     if "log_format" not in OPTIONS.get(command, ()):
         return False
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments, ""][1:], strict=True)
     given = [f"{name}={value}" if name == "--log-format" else name for name, value in pairs]
     if said := [each.partition("=")[2] for each in given if each.startswith("--log-format=")]:
         return said[-1] == "json"
