@@ -238,7 +238,7 @@ def test_serve_mounts_the_inspector_beside_the_receiver(folder: Path, options: l
                 break
             fields["which"] = fields["which"].replace("&amp;", "&")
             done = client.post("/_webhooks/replay", data=fields, headers={"sec-fetch-site": "same-origin"})
-            assert (done.status_code, done.headers["location"][:22]) == (303, "/_webhooks/finished?ac")
+            assert (done.status_code, done.headers["location"][:22]) == (303, "/_webhooks/finished?re")
         assert client.get("/healthz").status_code == 200
         assert client.post("/webhooks", content=b"{}").status_code == 401
 
