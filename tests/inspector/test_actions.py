@@ -22,6 +22,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.inbox.records import AuditRecord
 from webhook_receiver.inspector import Inspector, actions
+from webhook_receiver.inspector.loopback import user
 from webhook_receiver.inspector.pages import acting
 
 DEAD = "00000003" + "0" * 24
@@ -199,11 +200,24 @@ async def test_the_record_tells_what_was_done_and_not_what_was_left(browser: Bro
     page = await browser.get("/purge?state=dead")
     await browser.confirm("/replay?state=dead")
     done = await browser.post("/purge", page.form | {"reason": "old"})
-    assert "0 deliveries removed" in done.text
+    assert "0 deliveries removed None was left: root replayed 4 deliveries at 2025-12-11 06:05:12" in done.text.replace(
+        user(), "root"
+    )
+    audit = await browser.get("/audit")
+    assert "state dead" in audit.text
     assert [(each.action, each.deliveries, each.done) for each in await inbox.audited(limit=9)] == [
         ("purge", 0, None),
         ("replay", 4, 4),
     ]
+
+
+async def test_what_nobody_was_asked_for_is_asked_for_first(browser: Browser, inbox: SQLiteInbox) -> None:
+    await browser.get("/")
+    form = {"token": browser.token, "which": "state=dead", "reason": "x"}
+    for action, verb in (("purge", "Purge"), ("replay", "Replay")):
+        asked = await browser.post(f"/{action}", form)
+        assert (asked.status, f"{verb} 4 deliveries?" in asked.text) == (409, True)
+    assert await inbox.audited(limit=9) == []
 
 
 @pytest.mark.parametrize("query", ["record=9", "record=%C2%B2", "", "action=purge&count=999999"])

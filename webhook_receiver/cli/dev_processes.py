@@ -24,6 +24,7 @@ from ..senders.up42.settings import Settings
 from ..signatures import Scheme, Secret
 from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
+from .browsers import NoStrangersPages
 from .options import SECRET_VARIABLES
 
 USER, PASSWORD = "dev", "anything"
@@ -225,7 +226,9 @@ async def running(
     ):
         loop = LocalLoop(plan, client, http, simulator)
         try:
-            apps: list[tuple[ASGIApp, int]] = [(simulator_app(simulator), plan.simulator_port)]
+            apps: list[tuple[ASGIApp, int]] = [
+                (NoStrangersPages(simulator_app(simulator), loopback=True), plan.simulator_port)
+            ]
             if inspector is not None:
                 apps.append((inspector(simulator), plan.inspector_port))
             async with _served(apps):  # ends first: nothing is delivered to what is gone

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 import typer
@@ -19,6 +20,7 @@ from ..simulator.store import Outgoing, SendAttempt
 from ..simulator.urls import without_secret
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import output
+from .browsers import NoStrangersPages
 
 
 class _Server(uvicorn.Server):
@@ -39,7 +41,8 @@ class _Server(uvicorn.Server):
 def serve(simulated: Simulator | ProviderSimulator, listener: socket.socket, *, as_json: bool) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     app = simulator_app(simulated) if isinstance(simulated, Simulator) else provider_app(simulated)
-    config = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, ws="none")
+    guarded = NoStrangersPages(app, loopback=ip_address(listener.getsockname()[0]).is_loopback)
+    config = uvicorn.Config(guarded, lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
     introduce = partial(_introduce, simulated) if isinstance(simulated, Simulator) else partial(_present, simulated)
     server.introduce = partial(introduce, _address(listener), as_json=as_json)

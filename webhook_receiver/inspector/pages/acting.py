@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 from starlette.responses import Response
 
 from ...errors import ConfigurationError
-from ...inbox.records import DEAD_LETTER_HANDLER, Filter, State, Total
+from ...inbox.records import DEAD_LETTER_HANDLER, AuditRecord, Filter, State, Total
 from ..actions import counted, numbered, part, record, record_of
 from ..choice import Choice, choice
 from ..site import Problem, View
@@ -19,6 +19,7 @@ _AGAIN = (State.UNHANDLED, State.DONE, State.DEAD)
 """The states that are replayed or purged where none is named: what waits is not."""
 _MORE_HANDLERS = 200
 _LOOK = 0.02  # seconds that are looked for a few of the deliveries
+_SHORTLY = 600.0  # seconds
 _AFTER = 0.001  # seconds; `Filter.before` leaves out what was received at that very time
 
 
@@ -48,7 +49,17 @@ async def finished(view: View) -> Response:
     if audited is None or audited.action not in ("replay", "purge"):
         raise Problem(404, "There is no such record", "It may be past its retention.")
     one = audited.parameters.get("delivery") if audited.action == "replay" else None
-    return await view.page("finished.html", action=audited.action, count=audited.done or 0, one=one)
+    count = audited.done or 0
+    before = None if count else await _same_before(view, audited)
+    return await view.page("finished.html", action=audited.action, count=count, one=one, before=before)
+
+
+async def _same_before(view: View, audited: AuditRecord) -> AuditRecord | None:
+    """Return the record of what was done shortly before, and may have left nothing to do; None if there is none."""
+    for each in await view.inbox.audited(limit=20, before=audited.number):
+        if each.done and each.action in ("replay", "purge") and audited.at - each.at < _SHORTLY:
+            return each
+    return None
 
 
 def _chosen(given: Mapping[str, Sequence[str]], now: float) -> Choice:
@@ -107,8 +118,8 @@ async def _act(view: View, action: str) -> Response:
     if goes_on:
         audited = await record_of(view, action, parameters, _count(goes_on.get("record", "")))
     else:
-        found, confirmed = await counted(view, chosen.filter), view.sent("total")
-        if found.is_exact and confirmed and found.number > _count(confirmed):
+        found = await counted(view, chosen.filter)
+        if found.number > _count(view.sent("total")) and (found.is_exact or not view.sent("total")):
             return await _ask(view, action, chosen, found, has_more=True)
         audited = await record(view, action, parameters, found.number if found.is_exact else None)
     did = await part(view, audited, chosen.filter, goes_on.get("cursor"), handler)

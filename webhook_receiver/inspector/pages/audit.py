@@ -33,8 +33,15 @@ def _parameters(view: View, parameters: Mapping[str, Any]) -> list[tuple[str, st
     return [
         (
             name.replace("_", " "),
-            view.masked(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)),
+            view.masked(_said(value)),
         )
         for name, value in parameters.items()
         if value not in (None, "", [])
     ]
+
+
+def _said(value: Any) -> str:
+    """Return a parameter in words: a list as its members."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
