@@ -374,6 +374,29 @@ def test_other_ends_leave_no_process_either(tmp_path: Path, end: signal.Signals)
         assert loop.process.returncode == 0
 
 
+STUCK = """
+import time
+from webhook_receiver import WebhookReceiver
+hooks = WebhookReceiver(secret="try-me", inbox="sqlite:///hooks.db")
+@hooks.fallback
+async def stuck(event):
+    print("the handler is stuck")
+    time.sleep(3600)
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text(STUCK, encoding="utf-8")
+    with dev(tmp_path) as loop:
+        loop.until("the handler is stuck")
+        loop.process.send_signal(signal.SIGINT)
+        loop.until("waiting for the handlers; Ctrl-C again ends at once")
+        loop.process.send_signal(signal.SIGINT)
+        told, _ = loop.process.communicate(timeout=20)  # whatever stays holds the pipe
+        assert loop.process.returncode == 0
+        assert "Traceback" not in told
+
+
 def test_a_receiver_that_ends_by_itself_ends_the_loop_with_1(tmp_path: Path) -> None:
     module(tmp_path)
     with tmp_path.joinpath("app.py").open("a", encoding="utf-8") as text:

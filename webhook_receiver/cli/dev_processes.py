@@ -9,7 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import IO, Any
@@ -24,6 +24,7 @@ from ..senders.up42.settings import Settings
 from ..signatures import Scheme, Secret
 from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
+from . import output
 from .browsers import NoStrangersPages
 from .options import SECRET_VARIABLES
 
@@ -107,6 +108,7 @@ class LocalLoop:
         """A client for the simulator's control API and for the receiver."""
         self._simulator = simulator
         self._receiver: Process | None = None
+        self._started: list[Process] = []
 
     async def start_receiver(self) -> None:
         """Start the receiver, and wait until it responds.
@@ -186,9 +188,15 @@ class LocalLoop:
         process, self._receiver = self._receiver, None
         await _end(process, with_signal)
 
+    def kill(self) -> None:
+        """Kill every process that was started here, with those that it has started."""
+        for each in self._started:
+            if each.returncode is None:
+                _kill(each)
+
     async def _start(self, *module: str, stdout: int | IO[Any] | None) -> Process:
         # In a session of its own, so that Ctrl-C reaches only this process, which ends the others in order.
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", *module),
             env=environment(self.plan),
             stdin=asyncio.subprocess.DEVNULL,
@@ -196,6 +204,8 @@ class LocalLoop:
             stderr=self.plan.log,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
 
 
 @asynccontextmanager
@@ -206,7 +216,9 @@ async def running(
     *,
     introduce: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[LocalLoop]:
-    """Start receiver and simulator; end them on exit, also after SIGTERM or the loss of the terminal.
+    """Start receiver and simulator; end them on exit, also after Ctrl-C, SIGTERM or the loss of the terminal.
+
+    Handlers are waited for then; a further Ctrl-C kills their processes.
 
     Args:
         plan: the options of both.
@@ -217,7 +229,6 @@ async def running(
     Raises:
         ProcessEnded: the receiver did not start.
     """
-    _cancel_on_signals()
     identity: dict[str, Any] = {"username": USER, "password": PASSWORD, "workspace_id": SimulatorOptions().workspace_id}
     simulator = Simulator(SimulatorOptions(retry=tuple(plan.retry)), on_attempt=on_attempt)
     async with (
@@ -225,6 +236,7 @@ async def running(
         WebhooksClient(url=plan.simulator_url, **identity) as client,
     ):
         loop = LocalLoop(plan, client, http, simulator)
+        _end_on_signals(loop.kill)
         try:
             apps: list[tuple[ASGIApp, int]] = [
                 (NoStrangersPages(simulator_app(simulator), loopback=True), plan.simulator_port)
@@ -271,12 +283,24 @@ async def _served(apps: Sequence[tuple[ASGIApp, int]]) -> AsyncGenerator[None]:
             await asyncio.to_thread(thread.join)
 
 
-def _cancel_on_signals() -> None:
-    """Cancel this task on SIGTERM and SIGHUP, as Ctrl-C does: the other processes must not stay."""
+def _end_on_signals(kill: Callable[[], None]) -> None:
+    """Cancel this task on the first signal: the other processes must not stay. A Ctrl-C after that calls `kill`."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checkers
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(each, task.cancel)
+    is_ending = False
+
+    def end(by: signal.Signals) -> None:
+        nonlocal is_ending
+        if not is_ending:
+            is_ending = True
+            task.cancel()
+            if by is signal.SIGINT:
+                output.warn("waiting for the handlers; Ctrl-C again ends at once")
+        elif by is signal.SIGINT:  # a terminal that is lost may say so twice
+            kill()
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(each, end, each)
 
 
 def free_port(port: int) -> int:
@@ -293,10 +317,17 @@ def free_port(port: int) -> int:
 async def _end(process: Process | None, with_signal: signal.Signals) -> None:
     if process is None or process.returncode is not None:
         return
-    process.send_signal(with_signal)
+    with suppress(ProcessLookupError):  # it has just been killed
+        process.send_signal(with_signal)
     try:
         async with asyncio.timeout(_PATIENCE):
             await process.wait()
     except TimeoutError:
-        os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
+
+
+def _kill(process: Process) -> None:
+    """Kill a process that was started here, with those that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
