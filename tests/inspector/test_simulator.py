@@ -23,6 +23,7 @@ from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.pages.simulator import FAULTS, MOST_OF_A_BURST, simulator_pages, version
 from webhook_receiver.senders.up42.models import Webhook, WebhookInput
 from webhook_receiver.simulator import FaultPlan, NewOrders, Simulator, SimulatorOptions
+from webhook_receiver.simulator.store import Outgoing
 from webhook_receiver.simulator.webhooks_api import put
 
 HOOK = {"name": "mine", "event order.status": "1", "active": "1"}
@@ -102,6 +103,25 @@ async def test_an_order_is_created_and_fulfilled_and_what_became_of_it_is_on_the
     assert "Fulfil order 1" not in page.text, "no order leaves its last status"
     (address,) = [each for each in page.links if each.startswith("/deliveries/")]
     assert kept.id in (await stage.browser.get(address)).text
+
+
+def row(page: Page, sent: Outgoing) -> str:
+    """Return the row of a delivery, as it is read."""
+    found = page.html.partition(f'<tr id="s-{sent.id}">')[2].partition("</tr>")[0]
+    return " ".join(re.sub(r"<[^>]*>", " ", found).split())
+
+
+async def test_what_no_receiver_has_taken_is_not_in_the_inbox_and_each_row_says_to_which_webhook_it_went(
+    stage: Stage,
+) -> None:
+    nobody = WebhookInput(name="nobody", url="http://127.0.0.1:9/x", events=("order.status",), active=True)
+    put(stage.simulator, nobody)
+    await stage.press("/orders", status="FULFILLED")
+    assert sorted(await stage.ended(2)) == ["delivered", "failed"]
+    page = await stage.browser.get("/simulator")
+    taken, lost = sorted(stage.simulator.store.outgoing, key=lambda each: each.ended)
+    assert re.search("to tests 202 in .* (done|waiting) ", row(page, taken))
+    assert re.search("to nobody no answer in .* given up – Again", row(page, lost))  # noqa: RUF001 - as it is shown
 
 
 async def test_an_order_fails_and_an_order_that_is_final_is_not_moved(stage: Stage) -> None:

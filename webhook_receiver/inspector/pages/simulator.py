@@ -152,6 +152,7 @@ async def _show(note: str, simulator: Simulator, view: View) -> Response:
         order_count=len(store.orders),
         sent=[_sent(simulator, view, each, stored) for each in sent[: -_DELIVERIES - 1 : -1]],
         sent_count=len(sent),
+        has_several=len({each.id for each in store.webhooks} | {each.webhook_id for each in sent}) > 1,
         webhooks=[(each, without_secret(each.url), _signs(simulator, each.id)) for each in store.webhooks],
         OrderStatus=OrderStatus,
     )
@@ -270,9 +271,10 @@ def _sent(
     order, status = f"{body.get('orderId', '')}", f"{body.get('status', '')}"
     kept = simulator.store.orders.get(outgoing.order_id or "")
     webhook = simulator.store.webhooks.get(outgoing.webhook_id)
-    # What was sent with another body is none of the order's.
-    is_genuine = not (outgoing.faults.forged or outgoing.faults.wrong_secret) and outgoing.attempts
-    summary, url = stored.get(f"{order} {status}", (None, "")) if is_genuine else (None, "")
+    # What the inbox has of the order came by another delivery if no receiver has taken this one, or its body is another.
+    is_genuine = not (outgoing.faults.forged or outgoing.faults.wrong_secret)
+    is_taken = is_genuine and any(200 <= (each.status or 0) <= 299 for each in outgoing.attempts)
+    summary, url = stored.get(f"{order} {status}", (None, "")) if is_taken else (None, "")
     kind = {"delivered": "good", "failed": "bad", "lost": "warn", "dropped": "warn"}.get(outgoing.ended, "info")
     wait = 0.0 if outgoing.due is None else outgoing.due - view.now
     waits = f"again in {span(wait)}" if outgoing.attempts and wait > 0 else "under way"
