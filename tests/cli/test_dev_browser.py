@@ -145,6 +145,25 @@ def test_an_answer_that_comes_when_its_part_of_the_page_is_gone_is_asked_for_aga
         wait_until(page, lambda: len(answers) >= before + 2)  # that one, and what is shown now
 
 
+def test_a_button_that_is_refused_or_gets_no_answer_says_so(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector, quiet=False) as tab:
+        page = watch(tab)
+        said = page.get_by_role("alert")
+        page.route("**/simulator/orders", lambda route: route.abort())
+        button = page.get_by_role("button", name="New order", exact=True)
+        button.click()
+        expect(said).to_have_text("no answer: is it still running?")
+        page.unroute("**/simulator/orders")
+        page.locator("#f-count").evaluate("each => { each.form.noValidate = true; each.value = 5000 }")
+        page.get_by_role("button", name="Fulfil them all").click()
+        expect(said).to_have_text("No order was made: A burst has from 1 to 1,000 orders.")
+        new_order(page)
+        expect(page.locator("#refused")).to_have_text("")
+        page.context.clear_cookies()
+        button.click()
+        expect(said).to_contain_text("Nothing was done: Load the page again")
+
+
 def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
     with tabs(loop.inspector, java_script_enabled=False) as tab:
         page = tab.page

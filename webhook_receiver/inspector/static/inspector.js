@@ -120,6 +120,23 @@
     prepare(document);
   });
 
+  // A button that was refused, or had no answer, says so; without this the page of the response does.
+  const refused = document.getElementById("refused");
+  const isPress = (event) => event.detail.requestConfig.verb !== "get"; // what is live says itself that it was cut
+  document.addEventListener("htmx:beforeSend", (event) => {
+    if (isPress(event)) refused.textContent = "";
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    if (!isPress(event)) return;
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    const [title, advice] = [".problem h1", ".problem bdi"].map((each) => page.querySelector(each)?.textContent);
+    const alert = page.querySelector("main .notice[role=alert]:not(:empty)")?.textContent;
+    refused.textContent = [title, advice].filter(Boolean).join(": ") || alert || page.body.textContent.slice(0, 300);
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    if (isPress(event)) refused.textContent = "no answer: is it still running?";
+  });
+
   // Ages go on, in the words of the server.
   const span = (seconds) => {
     for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
