@@ -403,7 +403,31 @@ def test_a_receiver_that_ends_by_itself_ends_the_loop_with_1(tmp_path: Path) -> 
         text.write("\nimport sys\nif 'dev_server' in sys.argv[0]: raise SystemExit(3)\n")
     done = run("dev", "app:hooks", "--no-reload", *_on_free_ports(), cwd=tmp_path)
     assert done.returncode == 1
-    assert "the receiver did not start" in done.stderr
+    line = len(tmp_path.joinpath("app.py").read_text(encoding="utf-8").splitlines())
+    assert f"the receiver did not start: SystemExit in app.py line {line}" in done.stderr
+
+
+FAILING = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from webhook_receiver import WebhookReceiver
+hooks = WebhookReceiver(secret="try-me", inbox="sqlite:///hooks.db")
+@asynccontextmanager
+async def lifespan(app):
+    raise RuntimeError("no database")
+    async with hooks:
+        yield
+app = Starlette(routes=[hooks.route("/in")], lifespan=lifespan)
+"""
+
+
+def test_why_an_app_does_not_start_is_told_at_once_and_a_change_starts_it(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(FAILING, encoding="utf-8")
+    with dev(tmp_path, target="app:app") as loop:
+        loop.until("your app does not start: RuntimeError in app.py line 8; it is started again when a file changes")
+        file.write_text(FAILING.replace('raise RuntimeError("no database")', ""), encoding="utf-8")
+        loop.until("1 of 1 succeeded")
 
 
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:

@@ -1,20 +1,25 @@
-"""Rejected requests in the server of `dev`, on their way to the inspector, which is in another process.
+"""What the server of `dev` hands over to the inspector, which is in another process.
 
-The server starts again at a change, and the inspector does not: so it keeps them.
+These are rejected requests, and why the app does not start. The server starts again at a change, and the inspector does
+not: so it keeps them.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+import traceback
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typer import BadParameter
 
 from ..asgi import request_head
 from ..capture.rejected_request import MOST_OF_A_BODY, RejectedRequest
@@ -25,6 +30,51 @@ PLACE = "WEBHOOK_DEV_REJECTIONS"
 """The variable with the path of the socket that takes them."""
 _WAITING = 100  # requests that wait to be handed over; more are left out
 _PATIENCE = 5.0  # seconds for one
+
+
+def broken(place: str) -> str:
+    """Return why the app does not start, by the path of the socket; empty if it does."""
+    try:
+        return _broken(place).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _broken(place: str) -> Path:
+    return Path(place).with_name("broken")
+
+
+@contextmanager
+def loading(place: str) -> Generator[None]:
+    """Tell why what is done in this fails: the app cannot be loaded."""
+    try:
+        yield
+    except BaseException as error:
+        _tell(place, error)
+        raise
+    _broken(place).unlink(missing_ok=True)
+
+
+def _tell(place: str, error: BaseException) -> None:
+    written = _broken(place).with_suffix(".new")
+    written.write_text(_cause(error), encoding="utf-8")
+    written.replace(_broken(place))  # so that nobody reads a part of it
+
+
+def _cause(error: BaseException) -> str:
+    """Return the class of an error, and where in the user's files it is; no message, which may hold a secret."""
+    while isinstance(error, SystemExit | BadParameter) and error.__context__ is not None:  # as `load_app` tells it
+        error = error.__context__
+    if isinstance(error, BadParameter):
+        return error.message.partition("\n")[0]
+    places = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        places.append((error.filename or "", error.lineno))
+    here = os.path.join(os.getcwd(), "")
+    theirs = [(file, line) for file, line in places if file.startswith(here) and "site-packages" not in file]
+    if not theirs:
+        return type(error).__name__
+    return f"{type(error).__name__} in {os.path.relpath(theirs[-1][0])} line {theirs[-1][1]}"
 
 
 class _Exchange:
@@ -79,7 +129,7 @@ _exchange: ContextVar[_Exchange | None] = ContextVar("webhook_receiver_dev_excha
 
 
 def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -> ASGIApp:
-    """Return an app that hands over what its receivers reject.
+    """Return an app that hands over what its receivers reject, and why it does not start.
 
     Args:
         served: the app.
@@ -92,6 +142,9 @@ def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -
         each.runtime.rejections.note = partial(_note, each)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _start(served, place, scope, receive, send)
+            return
         if scope["type"] != "http":
             await served(scope, receive, send)
             return
@@ -106,6 +159,23 @@ def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -
                     waiting.put_nowait(request)
 
     return app
+
+
+async def _start(served: ASGIApp, place: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run the lifespan of an app, and tell why its start fails."""
+    is_failed = False
+
+    async def watched_send(message: Message) -> None:
+        nonlocal is_failed
+        is_failed = message["type"] == "lifespan.startup.failed"
+        await send(message)
+
+    try:
+        await served(scope, receive, watched_send)
+    except BaseException as error:
+        if is_failed:  # else it knows no lifespan
+            _tell(place, error)
+        raise
 
 
 def _note(hooks: WebhookReceiver, error: WebhookError) -> None:

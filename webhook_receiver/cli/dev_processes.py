@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -26,6 +27,7 @@ from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
 from . import output
 from .browsers import NoStrangersPages
+from .dev_handover import PLACE, broken
 from .options import SECRET_VARIABLES
 
 USER, PASSWORD = "dev", "anything"
@@ -111,7 +113,7 @@ class LocalLoop:
         self._started: list[Process] = []
 
     async def start_receiver(self) -> None:
-        """Start the receiver, and wait until it responds.
+        """Start the receiver, and wait until it responds; with reload also for a change, if it does not start.
 
         Raises:
             ProcessEnded: it ended, or does not respond.
@@ -122,14 +124,19 @@ class LocalLoop:
         else:
             served = [_PACKAGE, "serve", plan.target, "--port", str(plan.port), "--path", plan.path]
         self._receiver = await self._start(*served, stdout=plan.log)
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                while not await self._responds():
-                    if self._receiver.returncode is not None:
-                        raise ProcessEnded("the receiver did not start")
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise ProcessEnded(f"the receiver does not respond within {_PATIENCE:g} s") from None
+        told, until = "", time.monotonic() + _PATIENCE
+        while not await self._responds():
+            why = broken(plan.environment[PLACE]) if PLACE in plan.environment else ""
+            if self._receiver.returncode is not None:
+                raise ProcessEnded(f"the receiver did not start{': ' if why else ''}{why}")
+            if why and plan.reload:
+                if why != told:
+                    output.warn(f"your app does not start: {why}; it is started again when a file changes")
+                until = time.monotonic() + _PATIENCE
+            elif time.monotonic() > until:
+                raise ProcessEnded(f"the receiver does not respond within {_PATIENCE:g} s")
+            told = why
+            await asyncio.sleep(0.02)
 
     async def _responds(self) -> bool:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,7 +14,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
-from .dev_handover import PLACE, watched
+from .dev_handover import PLACE, loading, watched
 from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in
 from .options import PARSER
@@ -48,11 +48,12 @@ def main(target: str, path: str, port: str, reload: str) -> None:
 
 def app() -> ASGIApp:
     """Return the app to serve; called in the process that serves it."""
-    served = loaded_again(load_app, os.environ[TARGET])
-    receivers = every_receiver()  # also one whose path is not found: it would work on what is production's
-    for hooks in receivers:
-        keep_apart(hooks)
-        key_of_dev(hooks)
+    with loading(os.environ[PLACE]) if PLACE in os.environ else nullcontext():
+        served = loaded_again(load_app, os.environ[TARGET])
+        receivers = every_receiver()  # also one whose path is not found: it would work on what is production's
+        for hooks in receivers:
+            keep_apart(hooks)
+            key_of_dev(hooks)
     whole = beside_health(served, os.environ[PATH]) if isinstance(served, WebhookReceiver) else served
     return watched(whole, receivers, os.environ[PLACE]) if PLACE in os.environ else whole
 
