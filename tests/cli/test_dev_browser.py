@@ -19,7 +19,7 @@ from tests.inspector.test_browser import PAGE, another_site, wait_until
 from tests.inspector.test_hostile import TRICKS
 from tests.inspector.test_rejected import HIDDEN
 
-PATHS = ["/simulator", "/simulator/faults", "/simulator/webhooks", "/rejected"]
+PATHS = ["/simulator", "/simulator/faults", "/simulator/webhooks", "/rejected", "/rejected/forget"]
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,9 @@ def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
         expect(sent(page, "to by hand").locator(".attempt")).to_contain_text("401")
         assert HIDDEN not in page.content()
         page.get_by_role("link", name="Edit… by hand").click()
-        page.get_by_role("button", name="Delete this webhook").click()
+        page.get_by_role("link", name="Delete this webhook…").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Delete by hand?")
+        page.get_by_role("button", name="Delete by hand").click()
         expect(page.get_by_role("link", name="Edit… by hand")).to_have_count(0)
         page.get_by_role("link", name="Faults of all deliveries…").click()
         page.get_by_label("Copies").fill("2")

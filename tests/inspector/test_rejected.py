@@ -160,9 +160,15 @@ async def test_only_the_latest_are_kept_and_no_more_bytes_than_there_is_room_for
     assert len(stage.rejections.newest()) == MOST_BYTES // 1_000_000
 
 
-async def test_all_are_forgotten_on_request(stage: Stage) -> None:
-    stage.rejections.add(rejected())
+async def test_all_are_forgotten_once_that_was_confirmed(stage: Stage) -> None:
+    for _ in range(3):
+        stage.rejections.add(rejected())
     page = await stage.browser.get("/rejected")
+    assert "<form" not in page.html.partition("<main")[2], "no press forgets them at once"
+    assert "/rejected/forget" in page.links
+    page = await stage.browser.get("/rejected/forget")
+    assert "Forget 3 rejected requests?" in page.text
+    assert len(stage.rejections.newest()) == 3
     page = await stage.browser.post("/rejected", page.form)
     assert "Nothing was rejected" in page.text
     assert stage.rejections.newest() == []
@@ -170,7 +176,7 @@ async def test_all_are_forgotten_on_request(stage: Stage) -> None:
 
 async def test_no_page_of_another_site_forgets_them_and_no_other_name_shows_them(stage: Stage) -> None:
     stage.rejections.add(rejected())
-    page = await stage.browser.get("/rejected")
+    page = await stage.browser.get("/rejected/forget")
     for kind in SEPARATE:
         assert (await stage.browser.post("/rejected", page.form, **SEPARATE[kind])).status == 403, kind
     for token in ("", "x" * 43, "ä"):

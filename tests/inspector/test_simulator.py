@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
@@ -245,6 +246,35 @@ async def test_a_webhook_is_created_edited_tested_and_deleted(stage: Stage, rece
     with pytest.raises(ApiError):
         stage.simulator.webhook(made.id)
     assert (await stage.browser.get(f"/simulator/webhooks/{made.id}")).status == 404
+
+
+async def test_a_webhook_is_deleted_once_that_was_confirmed_and_what_waited_for_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator, deleted = Simulator(SimulatorOptions(retry=(30,))), asyncio.Event()
+
+    async def until_deleted(seconds: float) -> None:
+        await deleted.wait()
+
+    monkeypatch.setattr(simulator.scheduler, "_sleep", until_deleted)
+    nobody = WebhookInput(name="nobody", url="http://127.0.0.1:9/x", events=("order.status",), active=True)
+    webhook = put(simulator, nobody)
+    inspector = Inspector.on_loopback(sqlite(tmp_path), writable=True, pages=simulator_pages(simulator))
+    browser = Browser(inspector)
+    async with simulator, browser.client:
+        simulator.create(NewOrders(status=OrderStatus.FULFILLED))
+        path = f"/simulator/webhooks/{webhook.id}"
+        page = await browser.get(path)
+        assert f"{path}/delete" in page.links
+        assert f'action="{path}/delete"' not in page.html, "no press deletes it at once"
+        page = await browser.get(f"{path}/delete")
+        assert "Delete nobody? 1 delivery that waits for it is dropped." in page.text
+        assert simulator.webhook(webhook.id) == webhook
+        await browser.post(f"{path}/delete", page.form)
+        deleted.set()
+        await until(lambda: all(each.ended for each in simulator.store.outgoing))
+        assert "its webhook was deleted" in (await browser.get("/simulator")).text
+    await inspector.site.inspected[0].inbox.close()
 
 
 @pytest.mark.parametrize(

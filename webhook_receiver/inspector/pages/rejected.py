@@ -15,6 +15,7 @@ from ..bodies import Shown, shown
 from ..rejections import MOST, Rejection, Rejections
 from ..secrecy import is_masked, masked_body, shown_headers, shown_target
 from ..site import Problem, SitePage, View
+from ..wording import counted
 
 _LISTED = 50  # of a page
 
@@ -24,6 +25,7 @@ def rejected_pages(rejections: Rejections) -> Sequence[SitePage]:
     return (
         SitePage("/rejected", partial(_show, rejections), "Rejected"),
         SitePage("/rejected/{number:int}", partial(_show_one, rejections)),
+        SitePage("/rejected/forget", partial(_confirm, rejections), writes=True),
         SitePage("/rejected", partial(_clear, rejections), posts=True),
     )
 
@@ -60,6 +62,18 @@ async def _show_one(rejections: Rejections, view: View) -> Response:
         form=form,
         whole=whole,
         is_masked=is_masked(request.body, body),
+    )
+
+
+async def _confirm(rejections: Rejections, view: View) -> Response:
+    """Ask whether all that are kept are to be forgotten."""
+    return await view.page(
+        "sure.html",
+        verb="Forget",
+        what=counted(len(rejections.newest()), "rejected request"),
+        lead="They are nowhere else.",
+        path="/rejected",
+        back="/rejected",
     )
 
 

@@ -13,6 +13,7 @@ from ...simulator.simulator import Simulator
 from ...simulator.urls import without_secret
 from ...simulator.webhooks_api import KNOWN_EVENTS, GivenWebhook
 from ..site import View
+from ..wording import counted
 
 
 async def form(simulator: Simulator, view: View) -> Response:
@@ -44,6 +45,22 @@ async def test(simulator: Simulator, view: View) -> None:
     """Deliver each event of a webhook once; they are in the list of deliveries."""
     webhook = simulator.webhook(view.request.path_params["id"])
     await simulator.scheduler.test(webhook, webhook.events)
+
+
+async def confirm_delete(simulator: Simulator, view: View) -> Response:
+    """Ask whether a webhook is to be deleted."""
+    webhook = simulator.webhook(view.request.path_params["id"])
+    waiting = sum(each.webhook_id == webhook.id and not each.ended for each in simulator.store.outgoing)
+    here = f"/simulator/webhooks/{webhook.id}"
+    return await view.page(
+        "sure.html",
+        verb="Delete",
+        what=webhook.name,
+        lead=f"{counted(waiting, 'delivery', 'deliveries')} that {'waits' if waiting == 1 else 'wait'} for it "
+        f"{'is' if waiting == 1 else 'are'} dropped.",
+        path=f"{here}/delete",
+        back=here,
+    )
 
 
 async def delete(simulator: Simulator, view: View) -> None:

@@ -103,6 +103,7 @@ def simulator_pages(simulator: Simulator, note: str = "") -> Sequence[SitePage]:
         page("/webhooks/{id}", simulated_webhooks.form, writes=True),
         page("/webhooks/{id}", simulated_webhooks.put, posts=True),
         page("/webhooks/{id}/test", simulated_webhooks.test, posts=True),
+        page("/webhooks/{id}/delete", simulated_webhooks.confirm_delete, writes=True),
         page("/webhooks/{id}/delete", simulated_webhooks.delete, posts=True),
     )
 
@@ -271,20 +272,21 @@ def _sent(
     order, status = f"{body.get('orderId', '')}", f"{body.get('status', '')}"
     kept = simulator.store.orders.get(outgoing.order_id or "")
     webhook = simulator.store.webhooks.get(outgoing.webhook_id)
-    # What the inbox has of the order came by another delivery if no receiver has taken this one, or its body is another.
+    # Else what the inbox has of the order came by another delivery.
     is_genuine = not (outgoing.faults.forged or outgoing.faults.wrong_secret)
     is_taken = is_genuine and any(200 <= (each.status or 0) <= 299 for each in outgoing.attempts)
     summary, url = stored.get(f"{order} {status}", (None, "")) if is_taken else (None, "")
     kind = {"delivered": "good", "failed": "bad", "lost": "warn", "dropped": "warn"}.get(outgoing.ended, "info")
     wait = 0.0 if outgoing.due is None else outgoing.due - view.now
     waits = f"again in {span(wait)}" if outgoing.attempts and wait > 0 else "under way"
+    dropped = "its webhook was deleted" if webhook is None else "its webhook is off"
     return Sent(
         outgoing,
         f"{'test' if outgoing.test else kept.order.display_name if kept else order} {status}",
         "deleted" if webhook is None else webhook.name,
         plan_told(outgoing.faults),
         kind,
-        outgoing.ended or waits,
+        dropped if outgoing.ended == "dropped" else outgoing.ended or waits,
         summary,
         "" if summary is None else told(view, summary),
         () if summary is None else handlers_of(summary),
