@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -426,8 +427,18 @@ def test_why_an_app_does_not_start_is_told_at_once_and_a_change_starts_it(tmp_pa
     file.write_text(FAILING, encoding="utf-8")
     with dev(tmp_path, target="app:app") as loop:
         loop.until("your app does not start: RuntimeError in app.py line 8; it is started again when a file changes")
+        for path in ("/simulator", "/rejected"):
+            page = httpx.get(loop.inspector + path, trust_env=False).text
+            assert "Your app does not start: <bdi>RuntimeError in app.py line 8</bdi>; the terminal has more." in page
         file.write_text(FAILING.replace('raise RuntimeError("no database")', ""), encoding="utf-8")
         loop.until("1 of 1 succeeded")
+        assert "does not start" not in httpx.get(f"{loop.inspector}/simulator", trust_env=False).text
+        file.write_text(FAILING.replace("async def lifespan", "def def lifespan"), encoding="utf-8")
+        loop.until("app cannot be imported: SyntaxError")
+        page, until = "", time.monotonic() + 30
+        while "does not start" not in page and time.monotonic() < until:  # the log comes a little before it
+            page = httpx.get(f"{loop.inspector}/simulator", trust_env=False).text
+        assert "Your app does not start: <bdi>SyntaxError in app.py line 7</bdi>" in page
 
 
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,7 +33,7 @@ from ..signatures.scheme import secret_places
 from ..simulator import Simulator, payloads
 from ..simulator.store import Outgoing, SendAttempt
 from . import app_loader, challenge, dev_processes, dev_rejections, output, serve
-from .dev_handover import PLACE
+from .dev_handover import PLACE, broken
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
@@ -185,7 +185,7 @@ async def _run(
 ) -> None:
     started = time.time()
     on_attempt = show_json if as_json else _show_attempt
-    inspector = partial(_inspector, targets, rejections)
+    inspector = partial(_inspector, targets, rejections, partial(broken, plan.environment[PLACE]))
     tell = partial(_tell_inspector, plan, unreached, as_json=as_json)
     async with dev_processes.running(plan, on_attempt, inspector, introduce=tell) as loop:
         if not as_json:
@@ -202,19 +202,21 @@ async def _run(
             AppStatus.should_exit = True  # open pages are not waited for
 
 
-def _inspector(targets: Sequence[Target], rejections: Rejections, simulator: Simulator) -> Inspector:
+def _inspector(
+    targets: Sequence[Target], rejections: Rejections, why: Callable[[], str], simulator: Simulator
+) -> Inspector:
     """Return the inspector of what the local loop keeps, with the simulator's and the rejected requests."""
-    pages = [*rejected_pages(rejections)]
+    pages = [*rejected_pages(rejections, why)]
     simulated = [each for each in targets if each.simulated]
     if simulated:
         note = "" if any(each.inbox is not None for each in simulated) else _NOT_KEPT
-        pages = [*simulator_pages(simulator, note), *pages]
+        pages = [*simulator_pages(simulator, note, why), *pages]
     kept: list[WebhookReceiver | Inbox] = [each.hooks for each in targets if each.inbox is not None]
     return Inspector.on_loopback(
         kept or MemoryInbox(),  # which stays empty: what is kept nowhere cannot be shown
         writable=True,
         pages=pages,
-        beside=lambda: (rejections.version(), version(simulator)),
+        beside=lambda: (rejections.version(), version(simulator), why()),
     )
 
 

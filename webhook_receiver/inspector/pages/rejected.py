@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from starlette.responses import Response
@@ -20,22 +20,29 @@ from ..wording import counted
 _LISTED = 50  # of a page
 
 
-def rejected_pages(rejections: Rejections) -> Sequence[SitePage]:
-    """Return the pages about rejected requests."""
+def rejected_pages(rejections: Rejections, broken: Callable[[], str] = lambda: "") -> Sequence[SitePage]:
+    """Return the pages about rejected requests.
+
+    Args:
+        rejections: the requests.
+        broken: returns why the app does not start; empty if it does.
+    """
     return (
-        SitePage("/rejected", partial(_show, rejections), "Rejected"),
+        SitePage("/rejected", partial(_show, rejections, broken), "Rejected"),
         SitePage("/rejected/{number:int}", partial(_show_one, rejections)),
         SitePage("/rejected/forget", partial(_confirm, rejections), writes=True),
         SitePage("/rejected", partial(_clear, rejections), posts=True),
     )
 
 
-async def _show(rejections: Rejections, view: View) -> Response:
+async def _show(rejections: Rejections, broken: Callable[[], str], view: View) -> Response:
     """Show the latest ones, the newest first."""
     rejections.explain_newest()
     kept = rejections.newest()
     rows = [(each, _target(each.request, rejections.receiver(each.request)), _cause(each)) for each in kept[:_LISTED]]
-    return await view.page("rejected.html", rows=rows, kept=len(kept), count=rejections.count, most=MOST)
+    return await view.page(
+        "rejected.html", rows=rows, kept=len(kept), count=rejections.count, most=MOST, broken=broken()
+    )
 
 
 async def _show_one(rejections: Rejections, view: View) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -79,19 +79,20 @@ class Sent(NamedTuple):
     """Whether the receiver did not let it in at the last attempt."""
 
 
-def simulator_pages(simulator: Simulator, note: str = "") -> Sequence[SitePage]:
+def simulator_pages(simulator: Simulator, note: str = "", broken: Callable[[], str] = lambda: "") -> Sequence[SitePage]:
     """Return the pages of a simulator; they run in its event loop.
 
     Args:
         simulator: the simulator, which is entered.
         note: a sentence about its deliveries that stands above them.
+        broken: returns why the app does not start; empty if it does.
     """
 
     def page(path: str, show: Any, title: str = "", *, posts: bool = False, writes: bool = False) -> SitePage:
         return SitePage(HERE + path, partial(_answered, show, simulator), title, writes=writes, posts=posts)
 
     return (
-        page("", partial(_show, note), "Simulator"),
+        page("", partial(_show, note, broken), "Simulator"),
         page("/orders", _create, posts=True),
         page("/orders/{id}", _move, posts=True),
         page("/faults/{name}", _try, posts=True),
@@ -138,7 +139,7 @@ def first_of(error: ValidationError) -> str:
     return f"{where}: {said['msg'].removeprefix('Value error, ')}." if where else f"{said['msg']}."
 
 
-async def _show(note: str, simulator: Simulator, view: View) -> Response:
+async def _show(note: str, broken: Callable[[], str], simulator: Simulator, view: View) -> Response:
     """Show orders, deliveries and webhooks, the newest first."""
     store = simulator.store
     sent = [*store.outgoing]
@@ -149,6 +150,7 @@ async def _show(note: str, simulator: Simulator, view: View) -> Response:
         most_of_a_burst=MOST_OF_A_BURST,
         plan=plan_told(simulator.faults),
         note=note,
+        broken=broken(),
         orders=[each.order for each in store.orders][: -_ORDERS - 1 : -1],
         order_count=len(store.orders),
         sent=[_sent(simulator, view, each, stored) for each in sent[: -_DELIVERIES - 1 : -1]],
