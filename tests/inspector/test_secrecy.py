@@ -16,7 +16,7 @@ from tests.helpers import NOW, SECRET
 from tests.inspector.stage import DOWNLOAD, Browser, looked_at, receivers, stored
 from webhook_receiver import FailedAttempt, HandlerState, SQLiteInbox, State, WebhookReceiver
 from webhook_receiver.inspector import Inspector
-from webhook_receiver.inspector.secrecy import masked_body, masked_text, shown_url
+from webhook_receiver.inspector.secrecy import masked_body, masked_text, shown_target, shown_url
 from webhook_receiver.inspector.wording import MASK
 from webhook_receiver.signatures import Scheme
 from webhook_receiver.signatures.any_of import AnyOf
@@ -46,6 +46,9 @@ OWN = "Zq8-a-secret/of the receiver's"
         (JSON, b'{"response_url": "https://hooks.example/s3cret"}'),
         (FORM, b"payload=" + quote('{"type": "x", "token": "s3cret", "n": {"secret": ["s3cret"]}}').encode()),
         (FORM, b"payload=" + quote('{"response_url": "https://hooks.example/s3cret"}').encode()),
+        (JSON, b'{"url": "https://ann:s3cret@example.com/x?a=1", "other": "https:\\/\\/:s3cret@example.com"}'),
+        ("text/plain", b"see https://ann:s3cret@example.com"),
+        (FORM, b"a=1&url=https%3A%2F%2Fann%3As3cret%40example.com"),
         (FORM, b"a=1&response_url=https%3A%2F%2Fhooks.example%2Fs3cret"),
         ("Application/X-WWW-Form-Urlencoded", b"token=s3cret"),
         (FORM, b"a=1&%74oken=s3cret&user%5Bpassword%5D=s3cret"),
@@ -72,7 +75,14 @@ def test_a_number_of_such_a_name_is_masked_and_a_count_is_not() -> None:
 
 
 def test_what_is_no_credential_keeps_its_bytes() -> None:
-    for content in (b'{"a": "\\"token\\": \\"x\\""}', b'[ {"key" : "o-1"} ]', b"plain", b"\xff\x00", b'{"a": \xff}'):
+    for content in (
+        b'{"a": "\\"token\\": \\"x\\""}',
+        b'[ {"key" : "o-1"} ]',
+        b'{"a": "https://ann@x:80/a:b@c"}',
+        b"plain",
+        b"\xff\x00",
+        b'{"a": \xff}',
+    ):
         assert masked_body(content, JSON, None) == content
     for content in (b"a=1&b=%7B%22c%22%3A+2%7D&=&&c", b"a=%FF&b=+"):
         assert masked_body(content, FORM, None) == content
@@ -93,8 +103,9 @@ def test_what_is_masked_is_still_the_same_document(document: dict[str, Any]) -> 
         b'{"token":{' * 80_000,
         b'{"token":"x",' * 80_000,
         b"[" + b'"' * 999_999,
+        b"://a:" * 200_000,
     ],
-    ids=["backslashes", "deep", "objects", "members", "quotes"],
+    ids=["backslashes", "deep", "objects", "members", "quotes", "urls"],
 )
 def test_no_body_takes_long_to_mask(content: bytes) -> None:
     began = time.perf_counter()
@@ -136,6 +147,11 @@ def test_the_secret_of_a_receiver_is_masked_in_a_text(scheme: Any, form: str) ->
 )
 def test_credentials_of_urls_are_masked_in_a_text(text: str, shown: str) -> None:
     assert masked_text(text, []) == shown
+
+
+def test_short_credentials_are_masked_in_a_target() -> None:
+    shown = f"/in?sig={MASK}&code={MASK}&key={MASK}&n=1&zip_code=1"
+    assert shown_target("/in?sig=k3y&code=k3y&key=k3y&n=1&zip_code=1", None) == shown
 
 
 def test_the_path_of_the_url_of_a_receiver_is_masked_where_its_token_is() -> None:

@@ -33,6 +33,8 @@ _LONGEST = 100  # characters at the end of a name that are looked at
 _LONG = 22  # characters of a part of a path that may be a secret, see `Unsigned`
 _USER = re.compile(r"://[^\s/?#\"'<>]*@")
 """The user and the password of a URL (RFC 3986, section 3.2.1)."""
+_PASSWORD = re.compile(r"(:\\?/\\?/)[^\s/?#\"'<>\\:@]*:[^\s/?#\"'<>\\]*@")
+"""The user and the password of a URL in a body, also in one of JSON whose slashes are escaped."""
 _PARAMETER = re.compile(r"([?&;])([^\s=&;?#\"'<>]+)=([^\s&;#\"'<>]+)")
 _KEYS = ("key", "sig", "code")
 """Parameters of a URL that are a credential, such as those of signed addresses, whatever else is called so."""
@@ -113,7 +115,7 @@ def _shown_query(query: str, scheme: Scheme | None, mask: str) -> str:
 
     def masked(pair: re.Match[str]) -> str:
         name = unquote_plus(pair[1])
-        return f"{pair[1]}={mask}" if pair[2] and (name in names or _is_credential(name)) else pair[0]
+        return f"{pair[1]}={mask}" if pair[2] and (name in names or _is_parameter(name)) else pair[0]
 
     return _PAIR.sub(masked, query)
 
@@ -142,13 +144,13 @@ def masked_text(text: str, schemes: Iterable[Scheme | None]) -> str:
 
     def masked(found: re.Match[str]) -> str:
         name = unquote_plus(found[2])
-        return f"{found[1]}{found[2]}={MASK}" if name in _KEYS or _is_credential(name) else found[0]
+        return f"{found[1]}{found[2]}={MASK}" if _is_parameter(name) else found[0]
 
     return _PARAMETER.sub(masked, _USER.sub(f"://{MASK}@", text))
 
 
 def masked_body(body: bytes, kind: str, scheme: Scheme | None) -> bytes:
-    """Return a body with the values masked of members whose names tell of a credential.
+    """Return a body with the values masked of members whose names tell of a credential, and passwords of URLs.
 
     Args:
         body: the bytes of the body.
@@ -172,11 +174,16 @@ def masked_body(body: bytes, kind: str, scheme: Scheme | None) -> bytes:
         text = _masked_json(text)
     elif kind.strip().lower().startswith("application/x-www-form-urlencoded"):
         text = _PAIR.sub(_masked_field, text)
-    return text.encode("utf-8", "surrogateescape")
+    return _without_passwords(text).encode("utf-8", "surrogateescape")
 
 
 def _is_credential(name: str) -> bool:
     return _CREDENTIAL.search(name[-_LONGEST:]) is not None
+
+
+def _is_parameter(name: str) -> bool:
+    """Return whether a parameter of a URL is a credential, by its name."""
+    return name in _KEYS or _is_credential(name)
 
 
 def _begins_as_json(text: str) -> bool:
@@ -189,9 +196,13 @@ def _masked_field(found: re.Match[str]) -> str:
     if value and _is_credential(unquote_plus(name)):
         return f"{name}={MASK}"
     text = unquote_plus(value, errors="surrogateescape")
-    if _begins_as_json(text) and (masked := _masked_json(text)) != text:
+    if (masked := _without_passwords(_masked_json(text) if _begins_as_json(text) else text)) != text:
         return f"{name}={quote_plus(masked, errors='surrogateescape')}"
     return found[0]
+
+
+def _without_passwords(text: str) -> str:
+    return _PASSWORD.sub(rf"\1{MASK}@", text)
 
 
 def _masked_json(text: str) -> str:
