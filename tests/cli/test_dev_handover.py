@@ -77,6 +77,17 @@ async def test_what_a_receiver_rejects_is_handed_over_as_it_came_with_its_answer
         assert (b"x-note", b"\xe4 \xff") in found.headers
 
 
+async def test_of_two_receivers_of_one_name_the_one_that_rejected_it_is_told() -> None:
+    one, two = receivers = [WebhookReceiver(secret=each) for each in (SECRET, "the secret of the other")]
+    rejections = Rejections(receivers, explain)
+    app = Starlette(routes=[one.route("/1"), two.route("/2")])
+    with taken(rejections) as place, serving(watched(app, receivers, place)) as url:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for number, hooks in enumerate(receivers, 1):
+                await client.post(f"{url}/{number}", content=about())
+                assert rejections.receiver(await one_of(rejections, number)) is hooks
+
+
 async def test_what_is_accepted_or_is_no_receivers_is_not_handed_over() -> None:
     with handing_over() as (url, rejections, _):
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -34,6 +34,8 @@ class RejectedRequest(NamedTuple):
     """The message of that error."""
     status: int
     """The status of the response."""
+    place: int = -1
+    """The place of the receiver among those of its app, from 0: another one may have its name. -1 if it has none."""
 
     def __repr__(self) -> str:
         return f"<RejectedRequest {self.error}, {len(self.headers)} headers, {len(self.body)} bytes>"
@@ -54,7 +56,7 @@ class RejectedRequest(NamedTuple):
         try:
             receiver, at, method, target, client, pairs, *rest = json.loads(line)
             headers: Any = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)
-            is_whole, error, said, status = rest
+            is_whole, error, said, status, place = rest
         except (TypeError, AttributeError):
             raise ValueError("this is no rejected request") from None
-        return cls(receiver, at, method, target, client, headers, body, is_whole, error, said, status)
+        return cls(receiver, at, method, target, client, headers, body, is_whole, error, said, status, place)

@@ -85,8 +85,8 @@ class _Exchange:
         self.body = bytearray()
         self.is_whole = False
         self.status = 0
-        self.rejected: tuple[str, WebhookError] | None = None
-        """The name of the receiver that has rejected it, and the error."""
+        self.rejected: tuple[str, int, WebhookError] | None = None
+        """The name and the place of the receiver that has rejected it, and the error."""
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -108,7 +108,7 @@ class _Exchange:
         """Return the request if a receiver has rejected it."""
         if self.rejected is None or self.status < 400:
             return None
-        receiver, error = self.rejected
+        receiver, place, error = self.rejected
         head = request_head(self._scope, None)
         return RejectedRequest(
             receiver,
@@ -122,6 +122,7 @@ class _Exchange:
             type(error).__name__,
             str(error),
             self.status,
+            place,
         )
 
 
@@ -133,13 +134,13 @@ def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -
 
     Args:
         served: the app.
-        receivers: its receivers.
+        receivers: its receivers, first those that the inspector has, in the same order.
         place: the path of the socket.
     """
     waiting: Queue[RejectedRequest] = Queue(_WAITING)
     Thread(target=_hand_over, args=(waiting, place), name="rejections", daemon=True).start()
-    for each in receivers:
-        each.runtime.rejections.note = partial(_note, each)
+    for number, each in enumerate(receivers):
+        each.runtime.rejections.note = partial(_note, each, number)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -178,10 +179,10 @@ async def _start(served: ASGIApp, place: str, scope: Scope, receive: Receive, se
         raise
 
 
-def _note(hooks: WebhookReceiver, error: WebhookError) -> None:
+def _note(hooks: WebhookReceiver, place: int, error: WebhookError) -> None:
     exchange = _exchange.get()
     if exchange is not None and exchange.rejected is None:
-        exchange.rejected = (hooks.name, error)
+        exchange.rejected = (hooks.name, place, error)
 
 
 def _hand_over(waiting: Queue[RejectedRequest], place: str) -> None:

@@ -16,7 +16,7 @@ from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
 from .dev_handover import PLACE, loading, watched
 from .key_pair import key_of_dev
-from .mounted import Mounted, every_receiver, receivers_in
+from .mounted import Mounted, every_receiver, receivers_in, unreached_in
 from .options import PARSER
 from .serve import beside_health, leave_threads_behind, loaded_again, log_config
 
@@ -50,7 +50,9 @@ def app() -> ASGIApp:
     """Return the app to serve; called in the process that serves it."""
     with loading(os.environ[PLACE]) if PLACE in os.environ else nullcontext():
         served = loaded_again(load_app, os.environ[TARGET])
-        receivers = every_receiver()  # also one whose path is not found: it would work on what is production's
+        found = [each.hooks for each in (*receivers_of(served, os.environ[PATH]), *unreached_in(served))]
+        others = [each for each in every_receiver() if all(each is not one for one in found)]
+        receivers = [*found, *others]  # also one whose path is not found: it would work on what is production's
         for hooks in receivers:
             keep_apart(hooks)
             key_of_dev(hooks)

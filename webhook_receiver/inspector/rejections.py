@@ -42,7 +42,7 @@ class Rejections:
     An explanation takes up to seconds, so that only those are explained that somebody looks at, one after the other.
 
     Args:
-        receivers: the receivers that are at hand: they know which of a request is secret.
+        receivers: the receivers that are at hand, in the order of their app: they know which of a request is secret.
         explain: returns the explanation of a request that one of them has rejected; None where none can be given.
     """
 
@@ -83,7 +83,8 @@ class Rejections:
 
     def receiver(self, request: RejectedRequest) -> WebhookReceiver | None:
         """Return the receiver that has rejected a request; None if it is not at hand."""
-        return next((each for each in self._receivers if each.name == request.receiver), None)
+        named = {place: each for place, each in enumerate(self._receivers) if each.name == request.receiver}
+        return next(iter(named.values())) if len(named) == 1 else named.get(request.place)
 
     def clear(self) -> None:
         """Forget all that are kept."""
