@@ -61,6 +61,13 @@ def test_a_unit_waits_for_handlers_longer_than_they_have(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_whose_inbox_is_away_is_started_again_for_as_long_as_that_takes(name: str) -> None:
+    unit = settings_of(name)
+    assert (unit["Restart"], unit["StartLimitIntervalSec"]) == (["always"], ["0"])
+    assert float(unit["RestartSec"][0]) >= 1  # systemd's own 0.1 s is a busy loop
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_may_do_little(name: str) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE}", UNITS / name],
