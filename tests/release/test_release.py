@@ -21,7 +21,8 @@ from tests.helpers import ROOT
 from tests.release.licences import NOT_SHIPPED, PAGE, licence, shipped
 from webhook_receiver.errors import DISTRIBUTION
 
-PROJECT: dict[str, Any] = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT: dict[str, Any] = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 HERE = Path(__file__).parents[2]
 WORKFLOWS = sorted(HERE.joinpath(".github", "workflows").glob("*.yml"))
 FINE = {
@@ -34,6 +35,13 @@ FINE = {
 def test_all_tell_the_version_that_the_project_has() -> None:
     told = {version(DISTRIBUTION), webhook_receiver.__version__, run("--version").stdout.split()[-1]}
     assert told == {PROJECT["version"]}
+
+
+def test_a_release_is_built_by_one_version_of_the_backend_which_the_guide_names() -> None:
+    (required,) = BUILD["requires"]
+    name, _, exact = required.partition("==")
+    assert re.fullmatch(r"[\d.]+", exact), required
+    assert f"{name} {exact}" in ROOT.joinpath("docs", "platforms.md").read_text(encoding="utf-8")
 
 
 def test_every_python_that_is_named_is_tried_by_the_workflow() -> None:
