@@ -184,6 +184,21 @@ def test_what_the_manifests_name_is_in_them(file: Path) -> None:
             assert container["securityContext"]["readOnlyRootFilesystem"]
 
 
+def test_what_the_image_is_made_of_is_in_the_folder_in_which_it_is_built() -> None:
+    (document,) = documents(COMPOSE)
+    build = document["x-receiver"]["build"]
+    context = (COMPOSE.parent / build["context"]).resolve()
+    assert context / build["dockerfile"] == COMPOSE.parent / "Dockerfile"
+    let_in = context.joinpath(".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = [line.split()[:-1] for line in image()[1]["COPY"] if not line.startswith("--from=")]
+    assert copied
+    for source in (each for sources in copied for each in sources):
+        assert context.joinpath(source).exists()
+        assert f"!{source}" in let_in
+    guide = ROOT.joinpath("docs", "deployment.md").read_text(encoding="utf-8")
+    assert f"docker build -t {document['x-receiver']['image']} -f {build['dockerfile']} .\n" in guide
+
+
 def test_the_image_serves_as_a_user_of_its_own_on_its_port() -> None:
     environment, instructions = image()
     assert instructions["EXPOSE"] == [str(PORTS["serve"])]
