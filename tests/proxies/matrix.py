@@ -94,9 +94,24 @@ def chunked(body: bytes, size: int, form: bytes = b"%x", extension: bytes = b"",
     return b"".join(line % (len(chunk), chunk) for chunk in chunks) + b"0\r\n" + trailer + b"\r\n"
 
 
-def health() -> Case:
-    """Return what a proxy asks to see whether the app is there."""
-    return Case("health", "200 of its own", [request(method=b"GET", target=b"/healthz", body=b"", framing=b"")])
+def ready() -> Case:
+    """Return what shows that the app answers."""
+    return Case("ready", "202", [request()])
+
+
+def health() -> list[Case]:
+    """Return how a stranger may ask for the health of the app."""
+    ways = {
+        "as it is": (b"/healthz", ""),
+        "with a query": (b"/healthz?a=1", ""),
+        "encoded": (b"/%68ealth%7A", ""),
+        "in absolute form": (b"/healthz", "https://hooks.example.com"),
+    }
+    asked = {
+        name: request(method=b"GET", target=target, scheme=scheme, body=b"", framing=b"")
+        for name, (target, scheme) in ways.items()
+    }
+    return [Case(name, "200 of its own", [each]) for name, each in asked.items()]
 
 
 def _signed_headers() -> Iterator[Case]:

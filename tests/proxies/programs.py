@@ -20,8 +20,8 @@ import trustme
 from tests.helpers import free_port
 
 from .client import answer
-from .guide import PROXIES, configuration, differences
-from .matrix import health
+from .guide import PROXIES, configuration, differences, part
+from .matrix import ready
 
 PATIENCE = 60.0  # seconds for a program to start, and to end
 HOST = "hooks.example.com"
@@ -67,7 +67,7 @@ def _nginx(setup: Setup) -> Command:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = " ".join(f"{each}_temp_path {folder}/{each};" for each in kinds)
     text = _written(setup, "nginx", "listen 443").replace("http {", f"http {{ access_log off; {places}", 1)
-    own = f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
+    own = f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
     file.write_text(own + text, encoding="utf-8")
     return ["-p", folder, "-c", file, "-e", "stderr"]
 
@@ -78,7 +78,7 @@ def _haproxy(setup: Setup) -> Command:
     return ["-db", "-f", file]
 
 
-APACHE_MODULES = ("mpm_event", "authz_core", "ssl", "proxy", "proxy_http")
+APACHE_MODULES = ("mpm_event", "authz_core", "alias", "ssl", "proxy", "proxy_http")
 
 
 def _apache(setup: Setup) -> Command:
@@ -106,12 +106,13 @@ def _caddy(setup: Setup) -> Command:
 def _traefik(setup: Setup) -> Command:
     file, dynamic = setup.folder / "traefik.yml", setup.folder / "dynamic.yml"
     text = configuration("Traefik", {'":443"': f'"127.0.0.1:{setup.port}"'})
+    rule = part("Traefik").partition("The rule of the router is ``")[2].partition("``")[0]
     file.write_text(f"{text}providers: {{ file: {{ filename: {dynamic} }} }}\n", encoding="utf-8")
     dynamic.write_text(
         f"""
         tls: {{ certificates: [{{ certFile: {setup.certificate}, keyFile: {setup.certificate} }}] }}
         http:
-          routers: {{ hooks: {{ rule: "PathPrefix(`/`)", service: hooks, tls: {{}} }} }}
+          routers: {{ hooks: {{ rule: "{rule}", service: hooks, tls: {{}} }} }}
           services: {{ hooks: {{ loadBalancer: {{ servers: [{{ url: "http://{setup.upstream}" }}] }} }} }}
         """,
         encoding="utf-8",
@@ -207,7 +208,7 @@ def _answers(process: subprocess.Popen[bytes], port: int, tls: ssl.SSLContext | 
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):
-            if answer(port, asked := health(), tls) == asked.answer:
+            if answer(port, asked := ready(), tls) == asked.answer:
                 return True
         threading.Event().wait(0.01)
     return False

@@ -19,7 +19,7 @@ from webhook_receiver.signatures.scheme import verify_all
 from .app import WholeRequest, make_app
 from .client import answer
 from .guide import PAGE, PROXIES, SERVERS, commands, differences, pins
-from .matrix import MIB, Case, cases, request
+from .matrix import MIB, Case, cases, health, request
 from .programs import PROXIES_HERE, TRAEFIK, Proxy, behind, found, running, told
 
 HEADINGS = {each.heading: each for each in (*PROXIES_HERE, TRAEFIK)}
@@ -85,6 +85,12 @@ def check(proxy: Proxy, program: str, folder: Path) -> None:
         behind(proxy, program, url.removeprefix("http://"), folder) as (port, tls),
     ):
         assert otherwise(port, tls) == told(proxy, program)
+        check_health_is_kept_from_outside(port_of(url), port, tls)
+
+
+def check_health_is_kept_from_outside(inside: int, outside: int, tls: ssl.SSLContext) -> None:
+    for case in health():
+        assert (answer(inside, case), answer(outside, case, tls)) == (case.answer, "404 of its own"), case.name
 
 
 def on_this_machine(proxy: Proxy) -> str:
@@ -100,6 +106,16 @@ def test_behind_a_proxy_requests_are_answered_as_without_it_but_for_those_that_a
     proxy: Proxy, tmp_path: Path
 ) -> None:
     check(proxy, on_this_machine(proxy), tmp_path)
+
+
+@pytest.mark.parametrize("proxy", PROXIES_HERE, ids=lambda proxy: proxy.heading)
+def test_behind_a_proxy_no_stranger_is_told_the_health(proxy: Proxy, tmp_path: Path) -> None:
+    program = on_this_machine(proxy)
+    with (
+        serving(make_app()) as url,
+        behind(proxy, program, url.removeprefix("http://"), tmp_path) as (port, tls),
+    ):
+        check_health_is_kept_from_outside(port_of(url), port, tls)
 
 
 def test_nginx_itself_rejects_a_body_that_is_larger_than_the_receiver_takes(tmp_path: Path) -> None:
