@@ -33,6 +33,20 @@ def test_a_password_that_is_not_written_for_a_url_is_reported_but_not_shown(pass
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
+@pytest.mark.parametrize("query", ["poling=transaction", "sslmode=require&schema=hooks&poling=transaction"])
+def test_a_parameter_that_nobody_knows_is_named(query: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match="cannot be read: libpq knows no parameter poling; it is postgresql://"
+    ):
+        from_url(f"postgresql://app:p%40ss@127.0.0.1/hooks?{query}")
+
+
+@pytest.mark.parametrize("place", ["app:a?s_cret=b@c@db/hooks", "db/hooks?password=a&s_cret=b", "app:a?s_cret"])
+def test_a_parameter_that_may_be_of_a_password_is_not_named(place: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: it is postgresql://"):
+        from_url(f"postgresql://{place}")
+
+
 def test_what_stands_in_the_place_of_a_port_is_not_shown() -> None:
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:
         from_url("postgresql://app:s3cret/hooks")

@@ -188,6 +188,12 @@ async def test_a_pool_whose_sessions_are_all_taken_is_away_and_comes_back(pooled
     await inbox.close()
 
 
+async def test_a_pooler_without_transactions_is_told_to_have_them(app_url: str, tmp_path: Path) -> None:
+    needs = r"needs transactions: pool_mode = transaction in pgbouncer\.ini"
+    with pgbouncer(app_url, tmp_path, "statement") as url, pytest.raises(InboxUnavailable, match=needs):
+        await from_url(f"{url}?pooling=transaction").open()
+
+
 async def test_without_a_pooler_it_works_too(app_url: str) -> None:
     async with working(f"{app_url}?pooling=transaction") as hooks:
         await all_handled(hooks)

@@ -47,6 +47,7 @@ _SESSION = "webhook_receiver.session"
 """A setting of our own that names the session: who finds one has the session of somebody else."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
+_PARAMETER = re.compile(r"[a-z_]{1,40}")
 _PORTS = re.compile(r"[0-9,]*")
 
 
@@ -95,9 +96,12 @@ class Server:
         except psycopg.Error:  # whose message may quote the password
             given, conninfo = {}, None
         if conninfo is None or self._is_split_amiss(given):
+            unknown = self._unknown_parameter()
+            named = "" if unknown is None else f"libpq knows no parameter {unknown}; "
             raise ConfigurationError(
-                "the URL of the PostgreSQL server cannot be read: it is postgresql://user:password@host/database, with "
-                "%XX for characters that mean something in a URL, and with parameters of libpq's or of the inbox's"
+                f"the URL of the PostgreSQL server cannot be read: {named}it is "
+                "postgresql://user:password@host/database, with %XX for characters that mean something in a URL, and "
+                "with parameters of libpq's or of the inbox's"
             )
         encoding = str(given.get("client_encoding", "UTF8"))
         if encoding.upper().replace("-", "") != "UTF8":
@@ -105,6 +109,15 @@ class Server:
                 f"the inbox exchanges texts in UTF8, not in {encoding!r:.40}: leave client_encoding out of the URL"
             )
         object.__setattr__(self, "_conninfo", conninfo)
+
+    def _unknown_parameter(self) -> str | None:
+        """Name a parameter that libpq does not know; None if there is none, or it may be of a password."""
+        query = self.url.partition("?")[2]
+        if "@" in query or "password" in query:
+            return None
+        known = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()} | {"ssl"}
+        names = (part.partition("=")[0] for part in query.split("&") if "=" in part)
+        return next((name for name in names if _PARAMETER.fullmatch(name) and name not in known), None)
 
     def _is_split_amiss(self, given: Mapping[str, Any]) -> bool:
         """Return whether libpq takes the end of a password with an @ or a / for the host, the port or the database."""

@@ -21,9 +21,11 @@ _OF_STATE: Mapping[str, str] = {  # by postgresql.org/docs/current/errcodes-appe
     "55P03": _TOO_SHORT.format("lock_timeout"),
     "57014": _TOO_SHORT.format("statement_timeout"),
 }
-# Errors of the start of a connection have no class: they are told by what libpq, the server or PgBouncer says
-# (postgresql.org/docs/current/libpq-ssl.html, libpq-pgpass.html, auth-pg-hba-conf.html; pgbouncer.org/config.html).
-_OF_START = {
+# Errors of the start of a connection have no class, and all of PgBouncer's have the same: they are told by what libpq,
+# the server or PgBouncer says (postgresql.org/docs/current/libpq-ssl.html, libpq-pgpass.html, auth-pg-hba-conf.html;
+# pgbouncer.org/config.html).
+_OF_POOLER = "08P01"
+_OF_WORDS = {
     re.compile(pattern): advice
     for pattern, advice in {
         r"does not match host name": "the URL names the host as the server's certificate does; "
@@ -41,6 +43,8 @@ _OF_START = {
         r"session is read-only|server is in hot standby": _WRITES,
         r"unsupported startup parameter": "PgBouncer passes options over with  ignore_startup_parameters = options; "
         "settings of the role do the same as options of the URL or of PGOPTIONS",
+        r"not allowed in statement pooling mode": "the inbox needs transactions: pool_mode = transaction in "
+        "pgbouncer.ini with ?pooling=transaction in the URL, or pool_mode = session without it",
     }.items()
 }
 
@@ -49,7 +53,7 @@ def hint(error: Exception) -> str | None:
     """Return what to do about an error; None if it says that itself, or nobody knows."""
     if not isinstance(error, psycopg.Error):
         return None
-    if error.sqlstate is not None:
+    if error.sqlstate not in (None, _OF_POOLER):
         return _OF_STATE.get(error.sqlstate)
     said = " ".join(str(error).split())
-    return next((advice for pattern, advice in _OF_START.items() if pattern.search(said)), None)
+    return next((advice for pattern, advice in _OF_WORDS.items() if pattern.search(said)), None)
