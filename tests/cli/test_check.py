@@ -55,6 +55,8 @@ def findings(
     folder: Path, source: str, *options: str, target: str = "main:hooks", **environment: str
 ) -> list[dict[str, Any]]:
     """Write an app, check it, and return what was found, after a look at the exit code."""
+    # Python takes what it has compiled for a file of the same size and second.
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     folder.joinpath("main.py").write_text(source, encoding="utf-8")
     done = run("check", target, "--json", *options, cwd=folder, env={**os.environ, **environment})
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -42,6 +42,7 @@ def _parameters(view: View, parameters: Mapping[str, Any]) -> list[tuple[str, st
 
 def _said(value: Any) -> str:
     """Return a parameter in words: a list as its members."""
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ", ".join(value)
+    texts: list[Any] = value if isinstance(value, list) else []
+    if texts and all(isinstance(each, str) for each in texts):
+        return ", ".join(texts)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
