@@ -39,7 +39,7 @@ def dev(
     requests, in the browser. Each delivery, its response and the results of its handlers are printed, too. Deliveries
     are kept in a file of their own, such as hooks.dev.db, apart from those of production. The environment of the app
     has the simulator's address in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C
-    ends all.
+    ends all once handlers that run are done, and a second one at once.
     """
     from . import dev_loop
 
