@@ -9,4 +9,5 @@ from receiver import hooks
 from starlette.applications import Starlette
 
 app = Starlette(routes=[hooks.route("/webhooks")])
+# For an HTTP API with a named stage, such as prod, add api_gateway_base_path="/prod": its paths begin with the stage.
 handler = Mangum(app, lifespan="off")  # with it, Mangum would connect to the inbox anew for each request

@@ -13,25 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.commands import run
 from tests.deployment.parts import SECRET, own
-from tests.helpers import free_port, order, signed
+from tests.helpers import ROOT, free_port, order, signed
 
 CALL = """
 import json, sys
-from lambda_function import handler
+from lambda_function import Mangum, app, handler
+if sys.argv[1:]:
+    handler = Mangum(app, lifespan="off", api_gateway_base_path=sys.argv[1])
 for line in sys.stdin:
     print(json.dumps(handler(json.loads(line), None)), flush=True)
 """
 
 
-def event(body: bytes, headers: dict[str, str], *, encoded: bool, method: str = "POST") -> dict[str, Any]:
-    """Return an event of payload format 2.0 (docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html)."""
+def event(
+    body: bytes, headers: dict[str, str], *, encoded: bool, method: str = "POST", stage: str = ""
+) -> dict[str, Any]:
+    """Return an event of payload format 2.0 (docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html).
+
+    The path begins with a stage that has a name (github.com/aws-powertools/powertools-lambda-python/issues/621).
+    """
+    path = f"/{stage}/webhooks" if stage else "/webhooks"
     return {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": "/webhooks",
+        "rawPath": path,
         "rawQueryString": "",
         "headers": headers | {"host": "id.lambda-url.eu-central-1.on.aws", "x-forwarded-proto": "https"},
         "requestContext": {
@@ -41,14 +50,14 @@ def event(body: bytes, headers: dict[str, str], *, encoded: bool, method: str = 
             "domainPrefix": "id",
             "http": {
                 "method": method,
-                "path": "/webhooks",
+                "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": "192.0.2.7",
                 "userAgent": "a sender",
             },
             "requestId": "id",
             "routeKey": "$default",
-            "stage": "$default",
+            "stage": stage or "$default",
             "time": "12/Mar/2026:19:03:58 +0000",
             "timeEpoch": 1773342238000,
         },
@@ -58,18 +67,18 @@ def event(body: bytes, headers: dict[str, str], *, encoded: bool, method: str = 
 
 
 def delivered(
-    order_id: str, *, secret: str = SECRET, encoded: bool = False, body: bytes | None = None
+    order_id: str, *, secret: str = SECRET, encoded: bool = False, body: bytes | None = None, stage: str = ""
 ) -> dict[str, Any]:
     body = order(orderId=order_id) if body is None else body
     headers = signed(body, secret=secret, now=time.time())
-    return event(body, {name.decode(): value.decode() for name, value in headers}, encoded=encoded)
+    return event(body, {name.decode(): value.decode() for name, value in headers}, encoded=encoded, stage=stage)
 
 
 @contextmanager
-def function(folder: Path, inbox: str) -> Generator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    """Yield the function, in one environment of it that is kept between calls."""
+def function(folder: Path, inbox: str, *base: str) -> Generator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Yield the function, in one environment of it that is kept between calls; `base` is the path of its stage."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CALL],
+        [sys.executable, "-c", CALL, *base],
         cwd=folder,
         env=own({"WEBHOOK_RECEIVER_SECRET": SECRET, "WEBHOOK_RECEIVER_INBOX": inbox}),
         stdin=subprocess.PIPE,
@@ -100,6 +109,16 @@ def test_it_stores_what_comes_for_a_worker_elsewhere(tmp_path: Path, postgres_ur
     stored = run("inbox", "ls", postgres_url, "--json").stdout.splitlines()
     assert len(stored) == 3
     assert all(json.loads(each)["state"] == "waiting" for each in stored)
+
+
+@pytest.mark.parametrize(("base", "answers"), [((), [404, 202]), (("/prod",), [202, 202])])
+def test_the_name_of_a_stage_is_taken_off_the_path_where_it_is_told(
+    tmp_path: Path, postgres_url: str, base: tuple[str, ...], answers: list[int]
+) -> None:
+    with function(tmp_path, postgres_url, *base) as call:
+        assert [call(delivered(f"o-{stage}", stage=stage))["statusCode"] for stage in ("prod", "")] == answers
+    guide = ROOT.joinpath("docs", "deployment.md").read_text(encoding="utf-8")
+    assert all(f'api_gateway_base_path="{each}"' in guide for each in base)
 
 
 OTHERS = """
