@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 import webhook_receiver
 from tests.commands import run
 from tests.helpers import ROOT
+from tests.postgres import execute
 from tests.release.licences import NOT_SHIPPED, PAGE, licence, shipped
 from webhook_receiver.errors import DISTRIBUTION
 
@@ -48,6 +49,13 @@ def test_every_python_that_is_named_is_tried_by_the_workflow() -> None:
     named = {each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d", each)}
     assert f">={min(named, key=lambda each: int(each[2:]))}" == PROJECT["requires-python"]
     assert named <= set(workflow("ci.yml")["jobs"]["run"]["strategy"]["matrix"]["python"])
+
+
+def test_the_postgresql_that_is_named_is_that_of_the_suite(postgres_url: str) -> None:
+    ((told,),) = execute(postgres_url.partition("?")[0], "SHOW server_version")
+    assert f"PostgreSQL is {told.partition('.')[0]} in the suite" in ROOT.joinpath("docs", "platforms.md").read_text(
+        "utf-8"
+    )
 
 
 def test_the_licence_of_each_dependency_is_listed_and_lets_everybody_use_it() -> None:
