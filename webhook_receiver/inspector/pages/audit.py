@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import Response
 
@@ -42,7 +42,7 @@ def _parameters(view: View, parameters: Mapping[str, Any]) -> list[tuple[str, st
 
 def _said(value: Any) -> str:
     """Return a parameter in words: a list as its members."""
-    texts = cast("list[Any]", value) if isinstance(value, list) else []
+    texts: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
     if texts and all(isinstance(each, str) for each in texts):
         return ", ".join(texts)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
