@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -172,8 +173,10 @@ def running(
         start_new_session=True,
     )
     try:
-        if "Uvicorn running" not in printed(process, "Application startup complete"):
-            printed(process, "Uvicorn running")  # only now it listens, unless a parent process does
+        if "Uvicorn running" in printed(process, "Application startup complete"):
+            accepted(port)  # a parent process has said so; its children listen a moment after their apps have started
+        else:
+            printed(process, "Uvicorn running")
         yield f"http://127.0.0.1:{port}", process
     finally:
         with suppress(ProcessLookupError):  # a test may have ended it
@@ -187,6 +190,18 @@ def free_port() -> int:
         port = SystemRandom().randrange(15_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def accepted(port: int) -> None:
+    """Wait until a port of the loopback takes connections."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+        else:
+            return
 
 
 def printed(process: subprocess.Popen[str], text: str) -> str:

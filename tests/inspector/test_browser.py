@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.helpers import NOW, serving
 from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
@@ -282,6 +282,25 @@ def test_a_live_page_keeps_to_its_filter(stage: Stage, tabs: Tabs) -> None:
         expect(tab.page.locator("#live-switch")).to_have_attribute("data-state", "open")
         stage.load(stored(44, received=NOW + 10_000), dead(45, received=NOW + 10_001))
         expect(rows).to_have_count(5)
+
+
+def test_a_change_while_a_filter_is_asked_for_takes_nothing_of_it_away(stage: Stage, tabs: Tabs) -> None:
+    with tabs(stage.url) as tab:
+        held: list[Route] = []
+        is_held = True
+        tab.page.route(re.compile("state=dead"), lambda route: held.append(route) if is_held else route.continue_())
+        tab.open("/deliveries")
+        rows = tab.page.locator("table.list tbody tr")
+        expect(tab.page.locator("#live-switch")).to_have_attribute("data-state", "open")
+        with tab.page.expect_request(re.compile("state=dead")):
+            tab.page.locator(".pill.dead").click()
+        stage.load(stored(44, received=NOW + 10_000), dead(45, received=NOW + 10_001))
+        tab.page.wait_for_timeout(1500)  # in which a page that does not wait for the filter has shown all
+        is_held = False
+        for each in held:
+            each.continue_()
+        expect(rows).to_have_count(5)
+        assert "state=dead" in tab.page.url
 
 
 def test_a_long_action_goes_on_by_itself_and_shows_how_far_it_is(

@@ -241,7 +241,7 @@ async def test_the_audit_page_has_who_when_and_what_a_page_at_a_time(browser: Br
     for number in range(60):
         await inbox.audit(AuditRecord(NOW + number, "ann", "purge", {"reason": f"test {number}", "state": ["dead"]}, 7))
     page = await browser.get("/audit")
-    assert '2025-12-11 06:04:31 41 s ago ann purge 7 reason test 59 state ["dead"]' in page.text, page.text
+    assert "2025-12-11 06:04:31 41 s ago ann purge 7 reason test 59 state dead" in page.text, page.text
     assert "test 9 " not in page.text
     (older,) = [each for each in page.links if "before=" in each]
     assert "test 9 " in (await browser.get(older)).text

@@ -31,15 +31,15 @@
     }
     owed = false;
     refreshing = live;
-    let isLost = false;
+    let isShown = false;
     live.addEventListener("htmx:beforeSwap", (event) => {
-      if (live.isConnected) return;
-      isLost = true; // a button has replaced it meanwhile, perhaps with what was older
-      event.detail.shouldSwap = false;
+      isShown = live.isConnected;
+      if (!isShown) event.detail.shouldSwap = false;
     });
     const ended = () => {
       if (refreshing === live) refreshing = null;
-      if (owed || isLost) refresh();
+      // A button or a filter has replaced it meanwhile, perhaps with what was older.
+      if (owed || (!isShown && !live.isConnected)) refresh();
     };
     window.htmx.ajax("GET", live.getAttribute("hx-get"), { source: live, target: live, swap: "outerHTML" }).then(ended, ended);
   };
