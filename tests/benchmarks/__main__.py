@@ -26,6 +26,7 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "whole": in_process.whole,
     "batch": in_process.batch,
     "telemetry": in_process.telemetry,
+    "watched": in_process.watched,
     "worker": in_process.worker,
     "polls": polling.polls,
     "postgres": with_postgres.beside,
@@ -40,8 +41,8 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
 }
 SHARES = {"requests": 3, "kept-16": 3, "kept-64": 2, "full": 4, "memory": 3}
 """How much of the time is a measure's, where it is not 1. What one leaves is for those behind it."""
-COSTLY = {"look"}
-"""What takes minutes to make what it measures: measured by --only, and a little of it by --smoke."""
+COSTLY = {"look", "watched"}
+"""What takes minutes: measured by --only, and a little of it by --smoke."""
 PEERED = {"requests", "kept-16", "postgres"}
 CHARTED = ("requests", "kept-16")
 MINUTES, GRACE = 9.0, 50.0

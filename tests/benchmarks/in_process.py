@@ -79,6 +79,17 @@ def batch(session: Session) -> Found:
     return found
 
 
+def watched(session: Session) -> Found:
+    """Received, kept and handled in one process with five tabs of the inspector open in it, beside none."""
+    found = Found("Received, kept and handled, in process, with open tabs of the inspector")
+    many = str(session.some(60_000))  # many seconds: a page is told of changes every five
+    jobs = {f"{tabs} tabs": _job(session, THIS, "watched", many, "16", f"{tabs}") for tabs in (0, 5)}
+    run_in_turns(session, found, jobs, rounds=6)
+    of, to = (Cell(f"{tabs} tabs", CPU) for tabs in (5, 0))
+    found.targets = [Target("CPU with five tabs, of none", of, to, "at most", 1.05)]
+    return found
+
+
 def worker(session: Session) -> Found:
     """Empty handlers of what waits already, run by one worker and committed."""
     found = Found("Empty handlers, run and committed")

@@ -14,6 +14,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import Message, Scope
 
@@ -35,6 +36,9 @@ from webhook_receiver.senders.up42 import up42
 from .jobs import CALLERS, Figures, Stopwatch, together
 from .receiver import body, headers, ran, receiver
 from .serving import SECRET
+
+if TYPE_CHECKING:
+    from webhook_receiver.inspector import Inspector
 
 NAME = "benchmark"
 orders = count(1)
@@ -121,6 +125,36 @@ async def batch(url: str, number: str, callers: str, size: str) -> Figures:
         watch = Stopwatch()
         await _receive(hooks, many, int(callers), int(size))
         return {**watch.bytes(many), **watch.cpu(many)}
+
+
+async def watched(url: str, number: str, callers: str, tabs: str) -> Figures:
+    """Receive and handle as `whole` does, while so many tabs have the inspector's list open, in this process, too."""
+    from webhook_receiver.inspector import Inspector  # which an older build has not
+
+    many = int(number)
+    hooks = receiver(inbox=url)
+    async with hooks:
+        await _receive(hooks, many // 10, int(callers))
+        inspector = Inspector.on_loopback(hooks)
+        watching = [asyncio.create_task(_tab(inspector)) for _ in range(int(tabs))]
+        watch = Stopwatch()
+        await _receive(hooks, many, int(callers))
+        found = {**watch.bytes(many), **watch.cpu(many)}
+        for each in watching:
+            each.cancel()
+        ended = await asyncio.gather(*watching, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+        return found
+
+
+async def _tab(inspector: Inspector) -> None:
+    """Load the list of deliveries anew at each change, as a page does that is seen."""
+    import httpx
+
+    transport = httpx.ASGITransport(inspector)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        async for _ in inspector.site.inspected[0].live.changes():
+            (await client.get("/deliveries")).raise_for_status()
 
 
 async def _receive(hooks: WebhookReceiver, number: int, callers: int, size: int = 1) -> None:
@@ -244,7 +278,7 @@ async def _turn(inbox: Inbox, number: int) -> Figures:
     return figures | {"claim and settle, of an empty file": watch.cpu(1)["CPU µs"]}
 
 
-JOBS = {job.__name__: job for job in (put, single, whole, batch, worker, memory, full)}
+JOBS = {job.__name__: job for job in (put, single, whole, batch, watched, worker, memory, full)}
 
 if __name__ == "__main__":
     print(json.dumps(asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))))
