@@ -7,11 +7,12 @@ resolve to it (DNS rebinding).
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..inspector.gate import is_own_origin
+from ..inspector.loopback import is_loopback_name
 
 _OWN = (
     None,
@@ -40,15 +41,10 @@ class NoStrangersPages:
         await self._app(scope, receive, send)
 
     def _refused(self, request: Request) -> str | None:
-        from ..inspector.loopback import is_loopback_name
-
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._loopback and not is_loopback_name(host):
+        origin = request.headers.get("origin")
+        if self._loopback and not is_loopback_name(request.headers.get("host", "")):
             return "this is at 127.0.0.1 and localhost only: another name could be that of a stranger's page"
-        try:
-            is_own = origin is None or urlsplit(origin).netloc.lower() == host.lower()
-        except ValueError:
-            is_own = False
+        is_own = origin is None or is_own_origin(request, origin)
         if not is_own or request.headers.get("sec-fetch-site") not in _OWN:
             return "a page of another site asks for this"
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence, Sized
@@ -10,6 +11,9 @@ from urllib.parse import parse_qsl
 
 from markupsafe import Markup, escape
 
+from ..signatures import Scheme
+from .secrecy import is_masked, masked_body
+from .site import View
 from .wording import counted, visible
 
 FIRST = 32 * 1024
@@ -38,6 +42,21 @@ class Shown(NamedTuple):
     """What is shown, as HTML."""
     is_cut: bool
     """Whether there is more than is shown."""
+
+
+async def asked_form(view: View, given: bytes, kind: str, scheme: Scheme | None) -> dict[str, Any]:
+    """Return what a page shows of a body: the form that its request asks for, without credentials.
+
+    Args:
+        view: the request.
+        given: the bytes of the body.
+        kind: the value of Content-Type.
+        scheme: the scheme of its receiver, if that is at hand.
+    """
+    whole = view.asked("all") == "1"
+    body = await asyncio.to_thread(masked_body, given, kind, scheme)  # in a thread, since both may take long
+    form = await asyncio.to_thread(shown, body, kind, view.asked("form"), whole=whole)
+    return {"kind": kind, "form": form, "whole": whole, "is_masked": is_masked(given, body)}
 
 
 def shown(body: bytes, kind: str, wanted: str = "", *, whole: bool = False) -> Shown:

@@ -120,11 +120,15 @@ def stranger(request: Request) -> str | None:
     origin = request.headers.get("origin")
     if origin is None:
         return "a browser says by Origin or Sec-Fetch-Site which page sends this, and this request does not"
+    return None if is_own_origin(request, origin) else "a page of another site sends this"
+
+
+def is_own_origin(request: Request, origin: str) -> bool:
+    """Return whether an Origin is the host that the request is to."""
     try:
-        is_own = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower() != ""
+        return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower() != ""
     except ValueError:
-        is_own = False
-    return None if is_own else "a page of another site sends this"
+        return False
 
 
 def token_of(request: Request) -> tuple[str, bool]:

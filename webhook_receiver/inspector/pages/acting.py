@@ -112,12 +112,12 @@ async def _act(view: View, action: str) -> Response:
     if action == "purge" and not reason:
         raise Problem(400, "Nothing was removed", "Say why: the reason is recorded.")
     handler = goes_on.get("handler", unquote(view.sent("only_handler")).strip()) or None
-    if handler is not None:
-        await _check_handler(view, chosen.filter, handler)
     parameters = {**chosen.told, "handler to run": handler, "reason": reason}
     if goes_on:
         audited = await record_of(view, action, parameters, _count(goes_on.get("record", "")))
     else:
+        if handler is not None:
+            await _check_handler(view, chosen.filter, handler)
         found = await counted(view, chosen.filter)
         if found.number > _count(view.sent("total")) and (found.is_exact or not view.sent("total")):
             return await _ask(view, action, chosen, found, has_more=True)

@@ -31,10 +31,7 @@ async def show(view: View) -> Response:
 
 def _parameters(view: View, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (
-            name.replace("_", " "),
-            view.masked(_said(value)),
-        )
+        (name.replace("_", " "), view.masked(_said(value)))
         for name, value in parameters.items()
         if value not in (None, "", [])
     ]

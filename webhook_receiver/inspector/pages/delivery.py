@@ -10,9 +10,8 @@ from starlette.responses import Response
 from ...errors import InboxDamaged
 from ...inbox.records import DeliverySummary, Filter, State, StoredDelivery
 from ...receiver import WebhookReceiver
-from ...signatures import Scheme
 from ..actions import id_of
-from ..bodies import Shown, shown
+from ..bodies import asked_form
 from ..secrecy import is_masked, masked_body, shown_headers
 from ..site import Problem, View
 from ..summaries import SHORT, row, short_name, told
@@ -54,8 +53,6 @@ async def show(view: View) -> Response:
     hooks = view.inspected.receiver(summary.receiver)
     scheme = None if hooks is None else hooks.sender.scheme
     kind = found.header("content-type") or ""
-    whole = view.asked("all") == "1"
-    body, form = await asyncio.to_thread(_shown, found.body, kind, scheme, view.asked("form"), whole)
     return await view.page(
         "delivery.html",
         stored=stored,
@@ -69,10 +66,7 @@ async def show(view: View) -> Response:
         sent_as=_SENT_AS.get(summary.via, summary.via),
         proof=_proof(summary, hooks),
         headers=shown_headers(found.headers, scheme),
-        kind=kind,
-        form=form,
-        whole=whole,
-        is_masked=is_masked(found.body, body),
+        **await asked_form(view, found.body, kind, scheme),
         lanes=timeline(stored, view.now, view.clock),
         attempts=_attempts(stored),
         others=await _others(view, stored),
@@ -80,12 +74,6 @@ async def show(view: View) -> Response:
         handlers=_handlers(stored, hooks),
         short_name=short_name,
     )
-
-
-def _shown(given: bytes, kind: str, scheme: Scheme | None, form: str, whole: bool) -> tuple[bytes, Shown]:
-    """Return a body as it may be shown, and one of its forms; in a thread, since that may take long."""
-    body = masked_body(given, kind, scheme)
-    return body, shown(body, kind, form, whole=whole)
 
 
 async def body(view: View) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,10 +9,9 @@ from starlette.responses import Response
 
 from ...capture.rejected_request import RejectedRequest
 from ...receiver import WebhookReceiver
-from ...signatures import Scheme
-from ..bodies import Shown, shown
+from ..bodies import asked_form
 from ..rejections import MOST, Rejection, Rejections
-from ..secrecy import is_masked, masked_body, shown_headers, shown_target
+from ..secrecy import shown_headers, shown_target
 from ..site import Problem, SitePage, View
 from ..wording import counted
 
@@ -55,8 +53,6 @@ async def _show_one(rejections: Rejections, view: View) -> Response:
     request, hooks = found.request, rejections.receiver(found.request)
     scheme = None if hooks is None else hooks.sender.scheme
     kind = dict(request.headers).get(b"content-type", b"").decode("latin-1")
-    whole = view.asked("all") == "1"
-    body, form = await asyncio.to_thread(_shown, request.body, kind, scheme, view.asked("form"), whole)
     return await view.page(
         "rejected_request.html",
         number=number,
@@ -65,10 +61,7 @@ async def _show_one(rejections: Rejections, view: View) -> Response:
         is_known=hooks is not None,
         headers=shown_headers(request.headers, scheme),
         explanation=found.explanation,
-        kind=kind,
-        form=form,
-        whole=whole,
-        is_masked=is_masked(request.body, body),
+        **await asked_form(view, request.body, kind, scheme),
     )
 
 
@@ -88,12 +81,6 @@ async def _clear(rejections: Rejections, view: View) -> Response:
     """Forget all that are kept."""
     rejections.clear()
     return view.redirect("/rejected")
-
-
-def _shown(given: bytes, kind: str, scheme: Scheme | None, form: str, whole: bool) -> tuple[bytes, Shown]:
-    """Return a body as it may be shown, and one of its forms; in a thread, since that may take long."""
-    body = masked_body(given, kind, scheme)
-    return body, shown(body, kind, form, whole=whole)
 
 
 def _target(request: RejectedRequest, hooks: WebhookReceiver | None) -> str:
