@@ -25,8 +25,9 @@
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (refreshing === live || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
-      owed = true; // not under the hands of somebody who copies a text, or presses a button
+    const isAsked = document.querySelector("#filters.htmx-request");
+    if (refreshing === live || isAsked || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
+      owed = true; // not under the hands of somebody who copies a text, presses a button, or asks for a filter
       return;
     }
     owed = false;
@@ -118,6 +119,7 @@
     }
     if (then && document.activeElement === document.body) document.getElementById(then)?.focus();
     prepare(document);
+    if (owed) refresh();
   });
 
   // A button that was refused, or had no answer, says so; without this the page of the response does.
