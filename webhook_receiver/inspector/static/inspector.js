@@ -22,11 +22,12 @@
     return selection && !selection.isCollapsed;
   };
 
+  const isAsked = () => document.querySelector("#filters.htmx-request") !== null; // for another filter
+
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    const isAsked = document.querySelector("#filters.htmx-request");
-    if (refreshing === live || isAsked || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
+    if (refreshing === live || isAsked() || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
       owed = true; // not under the hands of somebody who copies a text, presses a button, or asks for a filter
       return;
     }
@@ -34,13 +35,13 @@
     refreshing = live;
     let isShown = false;
     live.addEventListener("htmx:beforeSwap", (event) => {
-      isShown = live.isConnected;
+      isShown = live.isConnected && !isAsked(); // what a filter is to replace stays until then
       if (!isShown) event.detail.shouldSwap = false;
     });
     const ended = () => {
       if (refreshing === live) refreshing = null;
       // A button or a filter has replaced it meanwhile, perhaps with what was older.
-      if (owed || (!isShown && !live.isConnected)) refresh();
+      if (owed || (!isShown && (isAsked() || !live.isConnected))) refresh();
     };
     window.htmx.ajax("GET", live.getAttribute("hx-get"), { source: live, target: live, swap: "outerHTML" }).then(ended, ended);
   };
