@@ -35,6 +35,7 @@
     refreshing = live;
     let isShown = false;
     live.addEventListener("htmx:beforeSwap", (event) => {
+      if (event.detail.requestConfig.elt !== live) return; // it is the filter's, which comes here, too
       isShown = live.isConnected && !isAsked(); // what a filter is to replace stays until then
       if (!isShown) event.detail.shouldSwap = false;
     });
