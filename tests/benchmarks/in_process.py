@@ -47,6 +47,8 @@ def whole(session: Session) -> Found:
 OFF = "off"
 TELEMETRY = {"installed": 1.01, "metrics": 1.1, "0.1": 1.1, "1": 1.1}
 """What is configured, as `apps.collecting` has it, and what that may cost, of none."""
+BY_HAND = "by hand"
+"""The floor of telemetry with all spans: none of ours, but the least that OpenTelemetry's SDK can do for a delivery."""
 
 
 def telemetry(session: Session) -> Found:
@@ -55,13 +57,15 @@ def telemetry(session: Session) -> Found:
     jobs: dict[str, Job] = {}
     many = {"one caller": (str(session.some(1_000)), "1"), "64 callers": (str(session.some(7_000)), "64")}
     for callers, (number, together) in many.items():
-        for mode in (OFF, *TELEMETRY):
+        for mode in (OFF, *TELEMETRY, BY_HAND):
             jobs[f"{mode}, {callers}"] = _job(session, THIS, "whole", number, together, mode)
     run_in_turns(session, found, jobs, rounds=5)
     for callers in many:
         for mode, most in TELEMETRY.items():
             of, to = (Cell(f"{each}, {callers}", CPU) for each in (mode, OFF))
             found.targets.append(Target(f"CPU with {mode}, {callers}, of none", of, to, "at most", most))
+        of, to = (Cell(f"{each}, {callers}", CPU) for each in ("1", BY_HAND))
+        found.targets.append(Target(f"CPU with 1, {callers}, of the SDK's own spans", of, to, "at most", 1.3))
     return found
 
 

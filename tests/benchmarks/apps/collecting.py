@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-OFF, INSTALLED = "off", "installed"
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+OFF, INSTALLED, BY_HAND = "off", "installed", "by hand"
+
+
+def by_hand() -> Callable[[], None]:
+    """Return a function that does for one delivery the least that OpenTelemetry's SDK can: two spans and a duration.
+
+    Its providers are its own: a receiver finds none.
+    """
+    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanKind
+
+    tracer, context = _tracers(1.0).get_tracer("by hand"), Context()
+    durations = _meters().get_meter("by hand").create_histogram("messaging.process.duration", "s")
+    system = {"messaging.system": "benchmark", "messaging.destination.name": "benchmark"}
+    receipt, attempt = ({**system, "messaging.operation.name": each} for each in ("receive", "process"))
+
+    def do() -> None:
+        tracer.start_span("receive benchmark", context, SpanKind.SERVER, receipt).end()
+        tracer.start_span("process benchmark", context, SpanKind.CONSUMER, attempt).end()
+        durations.record(0.001, attempt, context)
+
+    return do
 
 
 def configure(mode: str) -> None:
@@ -19,8 +44,19 @@ def configure(mode: str) -> None:
 
     if mode == INSTALLED:
         return
+    metrics.set_meter_provider(_meters())
+    if mode != "metrics":
+        trace.set_tracer_provider(_tracers(float(mode)))
+
+
+def _meters() -> MeterProvider:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    return MeterProvider([InMemoryMetricReader()])
+
+
+def _tracers(share: float) -> TracerProvider:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -34,8 +70,6 @@ def configure(mode: str) -> None:
             self.clear()
             return result
 
-    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
-    if mode != "metrics":
-        tracers = TracerProvider(sampler=ParentBasedTraceIdRatio(float(mode)))
-        tracers.add_span_processor(BatchSpanProcessor(Exporter()))
-        trace.set_tracer_provider(tracers)
+    tracers = TracerProvider(sampler=ParentBasedTraceIdRatio(share))
+    tracers.add_span_processor(BatchSpanProcessor(Exporter()))
+    return tracers

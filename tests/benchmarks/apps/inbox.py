@@ -7,7 +7,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -101,17 +101,25 @@ async def single(file: str, number: str) -> Figures:
 
 async def whole(url: str, number: str, callers: str, telemetry: str = "") -> Figures:
     """Receive and handle, all in this process, with so many callers, and with telemetry as `configure` has it."""
+    beside = _nothing
     if telemetry:  # an older build has none
-        from .collecting import configure
+        from .collecting import BY_HAND, by_hand, configure
 
-        configure(telemetry)
+        if telemetry == BY_HAND:
+            beside = by_hand()
+        else:
+            configure(telemetry)
     many = int(number)
     hooks = receiver(inbox=url)
     async with hooks:
-        await _receive(hooks, many // 10, int(callers))
+        await _receive(hooks, many // 10, int(callers), beside=beside)
         watch = Stopwatch()
-        await _receive(hooks, many, int(callers))
+        await _receive(hooks, many, int(callers), beside=beside)
         return {**watch.bytes(many), **watch.cpu(many)}
+
+
+def _nothing() -> None:
+    pass
 
 
 async def batch(url: str, number: str, callers: str, size: str) -> Figures:
@@ -157,19 +165,24 @@ async def _tab(inspector: Inspector) -> None:
             (await client.get("/deliveries")).raise_for_status()
 
 
-async def _receive(hooks: WebhookReceiver, number: int, callers: int, size: int = 1) -> None:
-    """Have a receiver acknowledge new deliveries; return when they are handled, and that is committed."""
+async def _receive(
+    hooks: WebhookReceiver, number: int, callers: int, size: int = 1, beside: Callable[[], None] = _nothing
+) -> None:
+    """Have a receiver acknowledge new deliveries; return when they are handled, and that is committed.
+
+    `beside` is called once for each.
+    """
     before = ran.count
     events = map(body, islice(orders, number))
     batches = (b"[%b]" % b",".join(each) for each in iter(lambda: [*islice(events, size)], []))
     bodies = events if size == 1 else batches
-    await together(callers, bodies, partial(_call, hooks))
+    await together(callers, bodies, partial(_call, hooks, beside))
     while ran.count < before + number:  # noqa: ASYNC110 - a handler that told it would be measured, too
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.05)  # for the commit of the last ones
 
 
-async def _call(hooks: WebhookReceiver, said: bytes) -> None:
+async def _call(hooks: WebhookReceiver, beside: Callable[[], None], said: bytes) -> None:
     scope: Scope = {"type": "http", "method": "POST", "path": "/", "root_path": "", "headers": list(headers(said))}
 
     async def receive() -> Message:
@@ -179,6 +192,7 @@ async def _call(hooks: WebhookReceiver, said: bytes) -> None:
         assert message.get("status", 202) == 202, message
 
     await hooks(scope, receive, send)
+    beside()
 
 
 async def worker(url: str, number: str) -> Figures:
