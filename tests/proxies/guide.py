@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.helpers import ROOT
 
 PAGE = (ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")
-PROXIES, SERVERS = "What does not pass", "ASGI servers"
+PROXIES, HTTP2, SERVERS = "What does not pass", "Over HTTP/2", "ASGI servers"
 """The headings of the parts with the tables."""
 
 

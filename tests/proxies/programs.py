@@ -78,7 +78,7 @@ def _haproxy(setup: Setup) -> Command:
     return ["-db", "-f", file]
 
 
-APACHE_MODULES = ("mpm_event", "authz_core", "alias", "ssl", "proxy", "proxy_http")
+APACHE_MODULES = ("mpm_event", "authz_core", "alias", "ssl", "http2", "proxy", "proxy_http")
 
 
 def _apache(setup: Setup) -> Command:
@@ -134,11 +134,11 @@ def found(proxy: Proxy) -> str | None:
     return shutil.which(proxy.program) or shutil.which(f"/usr/sbin/{proxy.program}")
 
 
-def told(proxy: Proxy, program: str) -> dict[str, str]:
-    """Return what the guide tells of a proxy of this version, or of the one before it that it knows."""
+def told(proxy: Proxy, program: str, heading: str = PROXIES) -> dict[str, str]:
+    """Return what the guide tells below a heading of a proxy of this version, or of the one before that it knows."""
     done = subprocess.run([program, proxy.asks_version], capture_output=True, text=True, check=True)
     version = _numbers(done.stdout + done.stderr)
-    known = {_numbers(each): cases for each, cases in differences(PROXIES).items() if each.startswith(proxy.heading)}
+    known = {_numbers(each): cases for each, cases in differences(heading).items() if each.startswith(proxy.heading)}
     return known[max([each for each in known if each <= version], default=min(known))]
 
 

@@ -16,9 +16,10 @@ from webhook_receiver import VerificationError
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.signatures.scheme import verify_all
 
+from . import http2
 from .app import WholeRequest, make_app
 from .client import answer
-from .guide import PAGE, PROXIES, SERVERS, commands, differences, pins
+from .guide import HTTP2, PAGE, PROXIES, SERVERS, commands, differences, pins
 from .matrix import MIB, Case, cases, health, request
 from .programs import PROXIES_HERE, TRAEFIK, Proxy, behind, found, running, told
 
@@ -37,11 +38,20 @@ def otherwise(port: int, tls: ssl.SSLContext | None = None) -> dict[str, str]:
     return {case.name: given for case, given in answers if given != case.answer}
 
 
+def otherwise_over_http2(port: int, tls: ssl.SSLContext) -> dict[str, str]:
+    """Send what of the matrix HTTP/2 can carry; return what is answered otherwise than it tells."""
+    tls.set_alpn_protocols(["h2"])
+    answers = [(case, http2.answer(port, case, tls)) for case in http2.cases_of_http2()]
+    return {case.name: given for case, given in answers if given != case.answer}
+
+
 def test_each_kind_has_a_name_of_its_own_and_the_guide_tells_how_many_there_are() -> None:
     names = [case.name for case in cases()]
     assert len(names) == len({*names})
     assert f"{len(names)} kinds of valid requests" in PAGE
-    listed = {name for heading in (PROXIES, SERVERS) for column in differences(heading).values() for name in column}
+    assert f"A test sends {len(http2.cases_of_http2())} of the\n{len(names)} kinds over HTTP/2" in PAGE
+    tables = [differences(heading) for heading in (PROXIES, HTTP2, SERVERS)]
+    listed = {name for table in tables for column in table.values() for name in column}
     assert listed <= {*names}
     assert differences(SERVERS).keys() <= commands().keys()
 
@@ -86,6 +96,9 @@ def check(proxy: Proxy, program: str, folder: Path) -> None:
     ):
         assert otherwise(port, tls) == told(proxy, program)
         check_health_is_kept_from_outside(port_of(url), port, tls)
+        carried = {case.name for case in http2.cases_of_http2()}
+        alike = {case: given for case, given in told(proxy, program).items() if case in carried}
+        assert otherwise_over_http2(port, tls) == alike | told(proxy, program, HTTP2)
 
 
 def check_health_is_kept_from_outside(inside: int, outside: int, tls: ssl.SSLContext) -> None:
