@@ -303,15 +303,13 @@ def test_a_change_while_a_filter_is_asked_for_takes_nothing_of_it_away(stage: St
         assert "state=dead" in tab.page.url
 
 
-def test_a_refresh_that_ends_while_a_filter_is_asked_for_lets_the_filter_show_its_answer(stage: Stage, tabs: Tabs) -> None:
+def test_a_refresh_that_ends_while_a_filter_is_asked_for_lets_the_filter_show_all(stage: Stage, tabs: Tabs) -> None:
     with tabs(stage.url) as tab:
         page, held, is_held = tab.page, list[Route](), True
         tab.open("/deliveries")
         rows = page.locator("table.list tbody tr")
         expect(page.locator("#live-switch")).to_have_attribute("data-state", "open")
-        page.route(
-            re.compile(r"/deliveries(\?|$)"), lambda route: held.append(route) if is_held else route.continue_()
-        )
+        page.route(re.compile(r"/deliveries(\?|$)"), lambda route: held.append(route) if is_held else route.continue_())
         with page.expect_request(re.compile(r"/deliveries$")):
             stage.load(dead(45, received=NOW + 10_001))
         with page.expect_request(re.compile("state=dead")):

@@ -60,7 +60,7 @@ def python_with(name: str, packages: Sequence[str], base: str = sys.executable) 
     """Return the path of the Python of an environment with these packages alone.
 
     Args:
-        name: the name of the environment, in the cache.
+        name: the name of the environment, in the cache; no other test may make one of this name with other packages.
         packages: what pip is to install there.
         base: the path of the Python of which the environment is made.
     """

@@ -84,7 +84,7 @@ def running(broker: str | None = None) -> Generator[Pygeoapi]:
     base = newer_python(PYTHON)
     if base is None:
         pytest.skip(f"pygeoapi {VERSION} runs on Python {'.'.join(map(str, PYTHON))} and newer, and none is here")
-    python = python_with("pygeoapi", [f"pygeoapi=={VERSION}"], base)
+    python = python_with(f"pygeoapi-{VERSION}", [f"pygeoapi=={VERSION}"], base)
     with tempfile.TemporaryDirectory(prefix="pygeoapi-") as name, tempfile.TemporaryFile("w+") as said:
         folder = Path(name)
         (folder / "results").mkdir()

@@ -28,7 +28,7 @@ def test_the_callbacks_of_pygeoapi_are_told_by_their_urls(tmp_path: Path) -> Non
 
     route = hooks.route("/webhooks/{job}/{status}/{token}")
     with serving(Starlette(routes=[route], lifespan=hooks.lifespan)) as url:
-        python = python_with("pygeoapi", ["pygeoapi==0.21.0"])
+        python = python_with("pygeoapi-0.21.0", ["pygeoapi==0.21.0"])
         command = [python, str(DRIVERS / "pygeoapi_driver.py"), str(tmp_path), f"{url.rstrip('/')}/webhooks", EXAMPLE]
         done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
