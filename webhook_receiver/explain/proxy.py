@@ -40,7 +40,7 @@ FORWARDED = frozenset(
 
 HOST = Habit(
     "nginx, Apache, h2o, Traffic Server, mitmproxy and proxies of Node put the upstream's in its place; nginx's $host "
-    "has no port and no capitals, and lighttpd, Varnish and Squid take capitals away",
+    "has no port and no capitals; lighttpd, Varnish and Squid take capitals away; HAProxy takes :443 off over HTTP/2",
     "nginx: proxy_set_header Host $http_host; (over HTTP/3 that is empty in nginx 1.26: $host there)\n"
     "Apache: ProxyPreserveHost On\n"
     "h2o: proxy.preserve-host: ON\n"
@@ -48,7 +48,8 @@ HOST = Habit(
     "mitmproxy: --set keep_host_header=true\n"
     "http-proxy-middleware: no changeOrigin\n"
     "express-http-proxy: preserveHostHdr: true\n"
-    "lighttpd, Varnish, Squid: let the sender post to a host in small letters",
+    "lighttpd, Varnish, Squid: let the sender post to a host in small letters\n"
+    "HAProxy: let the sender post to a URL without :443",
 )
 _NO_HOST = Habit(
     "nginx 1.26 has an empty $http_host for requests that come by HTTP/3",
