@@ -100,7 +100,8 @@ def test_a_probe_is_answered_by_the_health_and_not_by_the_receiver(tmp_path: Pat
         for method in ("GET", "HEAD", "OPTIONS"):
             assert client.request(method, "/healthz").status_code == 200
             assert client.request(method, "/webhooks").status_code == 405
-        assert client.options("/").status_code == 200  # HAProxy's `option httpchk`
+        probed = client.options("/")  # HAProxy's `option httpchk`, or a stranger behind a proxy
+        assert (probed.status_code, probed.content) == (200, b"")
         assert client.post("/healthz").status_code == 405
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         assert client.options("/").status_code == client.head("/healthz").status_code == 503
@@ -285,7 +286,7 @@ def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
         assert (status, found["ok"], found["state"]) == (200, True, "working")
         long = {"x-long": "x" * MAX_HEAD}
         assert httpx.get(f"{url}/healthz", headers=long, trust_env=False).status_code == 431
-        assert httpx.options(url, trust_env=False).json().keys() == found.keys()
+        assert httpx.options(url, trust_env=False).status_code == 200
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         status, found = health(url)
         assert (status, found["ok"], found["waiting"]) == (503, False, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import os
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhook_receiver import BadSignature, Event, MalformedSignature, MissingSignature, UP42Signature, WebhookReceiver
@@ -68,7 +69,7 @@ def make_app() -> ASGIApp:
     up42.on(Event)(lambda event: None)
     small.on(Event)(lambda event: None)
     receivers = {"/small": small, "/up42": up42}
-    health = hooks.health_route("/healthz").app
+    health = hooks.health_route("/healthz")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
@@ -78,8 +79,8 @@ def make_app() -> ASGIApp:
 
         if scope["type"] != "http":
             await hooks(scope, receive, send)
-        elif scope["path"] == "/healthz":
-            await health(scope, receive, send)
+        elif health.matches(scope)[0] is Match.FULL:
+            await health.app(scope, receive, send)
         else:
             await receivers.get(scope["path"], hooks)(scope, receive, marked)
 

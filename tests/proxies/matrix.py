@@ -106,6 +106,9 @@ def health() -> list[Case]:
         "with a query": (b"/healthz?a=1", ""),
         "encoded": (b"/%68ealth%7A", ""),
         "in absolute form": (b"/healthz", "https://hooks.example.com"),
+        "with a slash": (b"/healthz/", ""),
+        "with an encoded slash": (b"/healthz%2F", ""),
+        "with an encoded line end": (b"/healthz%0A", ""),
     }
     asked = {
         name: request(method=b"GET", target=target, scheme=scheme, body=b"", framing=b"")

@@ -261,8 +261,15 @@ def check_inspector(hooks: WebhookReceiver, passwords: Path) -> None:
 
 
 def _probe(health: Route) -> Route:
-    """Return a route that answers OPTIONS at `/` with the health, for HAProxy's `option httpchk`."""
-    return Route("/", health.endpoint, methods=["OPTIONS"])
+    """Return a route that answers OPTIONS at `/` with the status of the health, for HAProxy's `option httpchk`.
+
+    Proxies pass that path on, so strangers are told no more.
+    """
+
+    async def status(request: Request) -> Response:
+        return Response(status_code=(await health.endpoint(request)).status_code)
+
+    return Route("/", status, methods=["OPTIONS"])
 
 
 def health_server(hooks: WebhookReceiver, host: str, port: int, log_format: LogFormat) -> uvicorn.Server:
