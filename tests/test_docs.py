@@ -277,6 +277,7 @@ async def tell(order) -> None:
 """
     tmp_path.joinpath("main.py").write_text(PROGRAMS["docs/mounting-2"] + failing, encoding="utf-8")
     with running("uvicorn", "main:app", cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
+        assert httpx.get(f"{url}/orders", trust_env=False).json() == []
         sent = f"{SEND} --secret try-me --order-id"
         assert shell(f"{sent} 7", tmp_path, url).stdout.startswith("202")
         printed(server, "booked")
