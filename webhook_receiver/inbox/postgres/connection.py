@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import select
 import socket
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -239,6 +241,20 @@ def cut(connection: PostgresConnection) -> None:
     """Shut down a connection, from whatever thread: whoever waits for the server has an error."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as open_one:
         open_one.shutdown(socket.SHUT_RDWR)
+
+
+def has_ended(connection: PostgresConnection) -> bool:
+    """Return whether a connection without a transaction has ended, as when its server was started anew.
+
+    The server says nothing there but its farewell, and what the next connection can do without.
+    """
+    if connection.closed:
+        return True
+    if sys.platform == "win32":
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()  # a selector would take longer than some transactions
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def translated(error: Exception) -> Exception:

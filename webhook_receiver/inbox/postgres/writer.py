@@ -17,7 +17,7 @@ import psycopg
 from ...errors import ConfigurationError, InboxUnavailable
 from ..commits import COMMITS
 from ..futures import resolve
-from .connection import MOST_CONNECTIONS, NoConnection, Server, cut, translated
+from .connection import MOST_CONNECTIONS, NoConnection, Server, cut, has_ended, translated
 from .rows import PostgresConnection, PostgresOperation, Request, Result
 
 logger = logging.getLogger("webhook_receiver")
@@ -189,6 +189,8 @@ class Writer:
     def _commit(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         self._began = time.monotonic()
         try:
+            if self._connection is not None and has_ended(self._connection):  # nothing was asked of it yet
+                self._disconnect()
             connection = self._connection
             if connection is None:
                 connection = self._connection = self._connected()
