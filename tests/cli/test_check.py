@@ -449,6 +449,10 @@ LIFESPANS = {
     "lifespan=of_an_object": True,
     "lifespan=of_the_state": True,
     "lifespan=of_other_state": False,
+    "lifespan=asks": False,
+    "lifespan=asks_inside(hooks)": False,
+    "lifespan=asks_of_an_object": False,
+    "lifespan=asks_and_starts": True,
 }
 FUNCTIONS = """
 import main
@@ -518,6 +522,29 @@ async def of_other_state(app):
     app.state.other = None
     yield
 
+@asynccontextmanager
+async def asks(app):
+    print("hooks", hooks.name, await hooks.health())
+    yield
+
+def asks_inside(receiver):
+    @asynccontextmanager
+    async def inside(app):
+        print(receiver.name)
+        yield
+    return inside
+
+@asynccontextmanager
+async def asks_of_an_object(app):
+    print(container.receiver.name)
+    yield
+
+@asynccontextmanager
+async def asks_and_starts(app):
+    print(hooks.name)
+    async with hooks:
+        yield
+
 class Lives:
     def __call__(self, app):
         return hooks.lifespan()
@@ -535,7 +562,7 @@ def lifespan(argument: str, host: str = "Starlette") -> str:
 
 
 @pytest.mark.parametrize("argument", LIFESPANS)
-def test_a_lifespan_that_does_not_name_the_receiver_does_not_start_it(
+def test_a_lifespan_that_does_not_name_the_receiver_or_only_asks_it_something_does_not_start_it(
     tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In this process, since each is told by the same code as below."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from ..runtime.findings import Finding
 from .mounted import all_in, instead_of
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_STARTING = ("lifespan", "__aenter__", "runtime")  # what of a receiver may start it
 _DEEPEST = 8  # functions inside one another that a lifespan is followed through
 
 
@@ -80,10 +83,10 @@ def _is_registered_with_slash(hooks: WebhookReceiver) -> bool:
 
 
 def _starts(app: object, hooks: WebhookReceiver) -> bool:
-    """Return whether an app's lifespan refers to a receiver; True for an app whose lifespan is not known.
+    """Return whether an app's lifespan may start a receiver; True for an app whose lifespan is not known.
 
-    It is not run: nobody knows what else it does. So whoever takes a receiver from elsewhere is taken for one that does
-    not start it.
+    It is read, and not run: nobody knows what else it does. So whoever takes a receiver from elsewhere is taken for one
+    that does not start it, and one that gives it to a function of others for one that does.
     """
     while not hasattr(app, "router") and hasattr(app, "app"):  # a middleware, which passes the lifespan on
         app = getattr(app, "app")  # noqa: B009 - of whatever type it is
@@ -95,6 +98,8 @@ def _starts(app: object, hooks: WebhookReceiver) -> bool:
 
 class _Search:
     """A search for a receiver in what a function refers to: the values of its names, also inside other functions.
+
+    A function that only asks it for something, such as `hooks.name`, is none that starts it.
 
     Args:
         hooks: the receiver.
@@ -140,9 +145,11 @@ class _Search:
 
 def _named_in(function: FunctionType, state: Mapping[str, object]) -> Iterator[object]:
     """Yield the values of the names in a function: of its closure, its module, and of objects and modules it names."""
-    for cell in function.__closure__ or ():
+    asked = _only_asked(function.__code__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            yield cell.cell_contents
+            if not (name in asked and isinstance(cell.cell_contents, WebhookReceiver)):
+                yield cell.cell_contents
         except ValueError:  # not filled yet
             continue
     yield from function.__defaults__ or ()
@@ -153,13 +160,12 @@ def _named_in(function: FunctionType, state: Mapping[str, object]) -> Iterator[o
     if _is_of_library(function.__module__):  # whose names are its own; what it was given is in its closure
         return
     names = {*_names(function.__code__)}
-    values = [function.__globals__[name] for name in names if name in function.__globals__]
-    for value in values:
-        if not isinstance(value, ModuleType):
-            yield value
-        yield from (each for name, each in getattr(value, "__dict__", {}).items() if name in names)
-    if "state" in names:
-        yield from (each for name, each in state.items() if name in names)
+    values = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    inside = [values, *(getattr(each, "__dict__", {}) for each in values.values()), *[state] * ("state" in names)]
+    for there in inside:
+        for name, value in there.items():
+            if name in names and not (name in asked and isinstance(value, WebhookReceiver)):
+                yield value
 
 
 def _is_of_library(module: str | None) -> bool:
@@ -169,7 +175,24 @@ def _is_of_library(module: str | None) -> bool:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
+    for each in _codes(code):
+        yield from each.co_names
+
+
+def _only_asked(code: CodeType) -> set[str]:
+    """Return the names in a function that stand for nothing but what is asked of them, as in `print(hooks.name)`."""
+    asked, used = set[str](), set[str]()
+    for each in _codes(code):
+        for first, then in pairwise(dis.get_instructions(each)):
+            if first.opname.startswith("LOAD_") and first.opname != "LOAD_CONST" and isinstance(first.argval, str):
+                is_asked = then.opname in ("LOAD_ATTR", "LOAD_METHOD") and then.argval not in _STARTING
+                (asked if is_asked else used).add(first.argval)
+    return asked - used
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function, and of those inside."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from _codes(constant)
