@@ -213,6 +213,19 @@ async def test_without_an_inbox_the_attempt_is_inside_of_the_receipt() -> None:
     assert ids(attempt.parent) == ids(receipt.context)
 
 
+async def test_a_traceback_begins_with_the_code_of_the_user(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = WebhookReceiver(scheme=Unsigned())
+
+    @hooks.fallback
+    async def fails(event: Event) -> None:
+        raise OSError("no room")
+
+    with collecting():
+        await deliver(hooks, status=500)
+    (line, *_) = [line for line in caplog.text.splitlines() if line.strip().startswith("File ")]
+    assert line.endswith("in fails")
+
+
 async def test_inside_of_a_span_of_the_host_the_receipt_is_a_part_of_it() -> None:
     hooks = WebhookReceiver(scheme=Unsigned(), clock=lambda: NOW)
     with collecting() as collected, collected.tracers.get_tracer("host").start_as_current_span("POST /webhooks"):
