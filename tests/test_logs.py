@@ -248,7 +248,11 @@ def test_a_line_of_json_has_what_the_record_carries() -> None:
 def test_a_line_of_json_takes_any_value_and_any_text() -> None:
     path, odd = Path("/somewhere"), 'a "quote", \ud800 and \u2028'
     found = as_json(record_of(odd, path=path, color_message="\x1b[1m", nothing=None))
-    assert (found["message"], found["path"]) == (odd, "/somewhere")
+    assert (found["message"], found["path"]) == (odd.replace("\ud800", "?"), "/somewhere")
+    face = "\N{GRINNING FACE}"
+    assert as_json(record_of(f"{face} {face[:1]}\udc00", odd={"\udfff": face})) | {"odd": {"?": face}} == as_json(
+        record_of(f"{face} {face}?", odd={"?": face})
+    )
     assert not {"color_message", "nothing"} & found.keys()
 
 

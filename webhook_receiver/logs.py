@@ -98,9 +98,9 @@ class JSONFormatter(logging.Formatter):
             if name not in _STANDARD and each is not None:
                 line[f"{name}_" if name in taken else str(name)] = each
         try:
-            return json.dumps(line, default=_text, allow_nan=False)
+            return _readable(json.dumps(line, default=_text, allow_nan=False))
         except Exception:  # one value is not JSON: NaN, a circle, a key that is no text
-            return json.dumps({name: _plain(each) for name, each in line.items()})
+            return _readable(json.dumps({name: _plain(each) for name, each in line.items()}))
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -108,6 +108,14 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception as error:  # the arguments do not fit, or cannot be written
         return f"{_text(record.msg)} (its arguments cannot be filled in: {type(error).__name__})"
+
+
+def _readable(line: str) -> str:
+    """Return a line of JSON with ? for each lone surrogate, of which other languages cannot read the whole line."""
+    if "\\ud" not in line:
+        return line
+    text = json.dumps(json.loads(line), ensure_ascii=False)
+    return json.dumps(json.loads(text.encode("utf-8", "replace")))
 
 
 def _plain(value: object) -> object:
