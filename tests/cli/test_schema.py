@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ import pytest
 from tests.cli.test_commands import on_a_terminal
 from tests.commands import run
 from tests.helpers import ROOT
+from webhook_receiver import Delivery, SQLiteInbox
+from webhook_receiver.delivery import new_id
+from webhook_receiver.inbox import Entry
 
 APP = """
 from starlette.applications import Starlette
@@ -45,12 +50,53 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["schema", "check"])
-def test_what_the_module_prints_is_no_part_of_the_json(folder: Path, command: str) -> None:
-    folder.joinpath("main.py").write_text(f"print('hello')\n{APP}", encoding="utf-8")
-    done = run(command, "main:app", "--json", cwd=folder)
+LOUD = """
+import logging, os, sys
+print("hello")
+os.write(1, b"by a descriptor\\n")
+os.system("echo by a program")
+logging.basicConfig(stream=sys.stdout, level="INFO")
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("schema", "main:app"),
+        ("check", "main:app"),
+        ("inbox", "ls", "main:hooks"),
+        ("inbox", "stats", "main:hooks"),
+        ("send", "http://127.0.0.1:9/", "--hooks", "main:hooks"),
+    ],
+)
+def test_what_the_module_prints_is_no_part_of_the_json(folder: Path, command: tuple[str, ...]) -> None:
+    kept(folder)
+    folder.joinpath("main.py").write_text(f"{LOUD}{APP}", encoding="utf-8")
+    done = run(*command, "--json", cwd=folder)
     assert [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.stderr.startswith("hello\n")
+    assert {"hello", "by a descriptor", "by a program"} <= {*done.stderr.splitlines()}
+
+
+def test_what_the_module_prints_is_no_part_of_other_documents(folder: Path) -> None:
+    id = kept(folder)
+    folder.joinpath("main.py").write_text(f"{LOUD}{APP}", encoding="utf-8")
+    assert json.loads(run("schema", "main:app", cwd=folder).stdout)["asyncapi"] == "3.0.0"
+    assert run("inbox", "show", "main:hooks", id, "--raw", cwd=folder).stdout == "{}"
+    exported = run("inbox", "export", "main:hooks", "-", "--all", cwd=folder).stdout
+    assert [json.loads(line).get("id") for line in exported.splitlines()] == [None, id]
+
+
+def kept(folder: Path) -> str:
+    """Keep a delivery in the inbox of the receiver; return its id."""
+    delivery = Delivery(new_id(time.time()), "up42", (), b"{}", time.time(), None, True)
+
+    async def keep() -> None:
+        inbox = await SQLiteInbox(folder / "hooks.db").open()
+        await inbox.put(Entry(delivery, "order.status", b"key", None, None), time.time())
+        await inbox.close()
+
+    asyncio.run(keep())
+    return delivery.id
 
 
 def test_a_receiver_is_printed_as_asyncapi_and_nothing_is_opened(folder: Path) -> None:

@@ -18,7 +18,7 @@ from httpx import ASGITransport, AsyncClient
 from typer import BadParameter, Context
 from typer.testing import CliRunner, Result
 
-from tests.helpers import noting, serving
+from tests.helpers import ROOT, noting, serving
 from tests.signatures.keys import ED25519, P256, pem
 from webhook_receiver import (
     BodySecret,
@@ -49,6 +49,29 @@ SAMPLES = [(name, event) for name, known in presets().items() for event in known
 
 def sent(url: str, *arguments: str, **options: Any) -> Result:
     return CliRunner().invoke(app, ["send", url, *arguments], **options)
+
+
+@pytest.mark.parametrize("arguments", [("send", "http://127.0.0.1:9/"), ("explain", str(ROOT / "README.md"))])
+@pytest.mark.parametrize("origin", ["--secret", "WEBHOOK_SECRET", "WEBHOOK_RECEIVER_SECRET"])
+def test_a_blank_secret_is_told_with_the_option_or_the_variable_that_has_it(
+    origin: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if origin == "--secret":
+        arguments = (*arguments, origin, " ")
+    else:
+        monkeypatch.setenv(origin, " ")
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Invalid value for {origin}: a secret must not be empty or blank" in done.stderr
+
+
+def test_a_file_without_a_secret_is_told_with_the_option_or_the_variable_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://127.0.0.1:9/"
+    assert "Invalid value for --secret-file: cannot read" in sent(url, "--secret-file", str(tmp_path)).stderr
+    monkeypatch.setenv("WEBHOOK_RECEIVER_SECRET_FILE", str(tmp_path))
+    assert "Invalid value for WEBHOOK_RECEIVER_SECRET_FILE: cannot read" in sent(url).stderr
 
 
 def test_the_secret_is_in_the_file_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
@@ -84,14 +83,16 @@ def show(
     async def work(target: InboxTarget) -> tuple[StoredDelivery | None, listing.Now]:
         return await target.inbox.get(id), listing.Now.at(target.inbox)
 
+    if raw:
+        output.keep_stdout()
     stored, now = run(where, work)
     if stored is None:
         raise fail(f"there is no delivery {id!r}")
     if raw and stored.summary.body_removed:
         raise fail(f"the body of {stored.summary.id} was removed some time after it was done (keep_body)")
     if raw:
-        sys.stdout.buffer.write(stored.delivery.body)
-        sys.stdout.buffer.flush()
+        output.results().buffer.write(stored.delivery.body)
+        output.results().buffer.flush()
     elif as_json:
         output.say_json(to_document(stored))
     else:
@@ -243,6 +244,8 @@ def export(
     from . import listing, transfer
 
     file = None if file == Path("-") else file
+    if file is None:
+        output.keep_stdout()
     states = state or (list(State) if everything else list(UNFINISHED))
     start, end = moment(since), moment(before)
 

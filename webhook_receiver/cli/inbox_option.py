@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
@@ -217,7 +219,8 @@ def _found(where: str, create: bool) -> InboxTarget:
     else:
         from .app_loader import inbox_of, load  # with the receiver, which a file does not need
 
-        hooks = load(where, otherwise=", and no URL or file of an inbox")
+        with redirect_stdout(sys.stderr):  # what the module prints is nothing of the inbox
+            hooks = load(where, otherwise=", and no URL or file of an inbox")
         inbox = inbox_of(hooks)
         if inbox is None:
             raise ConfigurationError(f"{where} has no inbox: nothing is kept")

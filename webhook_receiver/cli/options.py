@@ -17,9 +17,17 @@ from typer.core import TyperGroup
 
 from ..errors import ConfigurationError
 from ..options import seconds
-from .output import fail
+from .output import fail, keep_stdout
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
+
+def _only_json(ctx: typer.Context, as_json: bool) -> bool:
+    """Keep stdout for JSON, if that is asked for, whatever a module of the user's prints."""
+    if as_json and not ctx.resilient_parsing:  # which is a shell that completes
+        keep_stdout()
+    return as_json
+
+
+Json = Annotated[bool, typer.Option("--json", callback=_only_json, help="Print JSON, one document a line.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Parser = Literal["h11", "httptools"]
 """uvicorn's parsers of HTTP."""
@@ -62,6 +70,11 @@ SECRET_VARIABLE = SECRET_VARIABLES[1]
 def secret_in_environment() -> str | None:
     """Return the secret in the environment; None without one."""
     return next(filter(None, map(os.environ.get, SECRET_VARIABLES)), None)
+
+
+def origin_of_secret(secret: str | None) -> str:
+    """Return what gives a secret, for a message: the variable that has it, else the option."""
+    return next((each for each in SECRET_VARIABLES if secret and os.environ.get(each) == secret), "--secret")
 
 
 def checked_url(url: str) -> str:

@@ -79,9 +79,33 @@ def program() -> str:
     return Path(called).name if found and Path(found).samefile(called) else shlex.quote(called)
 
 
-def say_json(document: object) -> None:
-    """Print one JSON document on a line."""
-    print(json.dumps(document), flush=True)  # noqa: T201 - rich would wrap it
+def say_json(document: object, *, indent: int | None = None) -> None:
+    """Print one JSON document on a line, or for people on several, indented."""
+    text = json.dumps(document, indent=indent, ensure_ascii=indent is None)
+    print(text, file=results(), flush=True)  # rich would wrap it
+
+
+_kept: list[TextIO] = []
+
+
+def keep_stdout() -> None:
+    """Keep stdout for `results`: what else is printed from now on, as by the user's module, goes to stderr."""
+    if _kept:
+        return
+    try:
+        number, elsewhere = sys.stdout.fileno(), sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # one of them is closed, or no file
+        return
+    if number != 1:  # it is not that of the process
+        return
+    sys.stdout.flush()
+    _kept.append(open(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors))  # noqa: SIM115
+    os.dup2(elsewhere, 1)
+
+
+def results() -> TextIO:
+    """Return the stream that results are printed on: stdout, also where that is kept for them."""
+    return _kept[0] if _kept else sys.stdout
 
 
 def printable(text: str) -> str:

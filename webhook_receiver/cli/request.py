@@ -20,7 +20,7 @@ from ..receiver import WebhookReceiver
 from ..senders.preset import Preset
 from ..senders.registry import alike, asking, candidates, presets
 from ..signatures import Secret
-from .options import moment, secret_in_environment
+from .options import moment, origin_of_secret, secret_in_environment
 
 LARGEST = 64 * 1024 * 1024
 """The largest file that is read as a request, in bytes."""
@@ -74,11 +74,15 @@ def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secr
     Raises:
         typer.BadParameter: a secret is empty, or its file cannot be read.
     """
+    origin = "--secret"
     try:
         given = [*map(Secret, texts or ()), *map(Secret.from_file, files or ())]
-        return given or [Secret(each) for each in [secret_in_environment()] if each]
+        if given or not (found := secret_in_environment()):
+            return given
+        origin = origin_of_secret(found)
+        return [Secret(found)]
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--secret") from None
+        raise typer.BadParameter(str(error), param_hint=origin) from None
 
 
 _MOST_TRIED = 16

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import redirect_stdout
 from typing import Annotated, Literal
 
 import typer
@@ -34,8 +31,8 @@ def schema(
     from .app_loader import load_app
     from .mounted import Mounted, all_in
 
-    with redirect_stdout(sys.stderr):  # what the module prints is no part of the document
-        app = load_app(target)
+    output.keep_stdout()  # what the module prints is no part of the document
+    app = load_app(target)
     found = [Mounted(app, "")] if isinstance(app, WebhookReceiver) else all_in(app)
     if not found:
         raise typer.BadParameter(f"{target} has no receiver among its routes: give it one, hooks.route(path)")
@@ -43,7 +40,4 @@ def schema(
         document = asyncapi([(hooks, path or None) for hooks, path in found], title=title, version=api_version)
     else:
         document = openapi([(hooks, hooks.runtime.keeps) for hooks, _ in found], title=title, version=api_version)
-    if as_json:
-        output.say_json(document)
-    else:
-        output.say(json.dumps(document, indent=2, ensure_ascii=False))
+    output.say_json(document, indent=None if as_json else 2)

@@ -10,7 +10,10 @@ from typer import BadParameter
 from ..errors import ConfigurationError
 from ..senders.preset import Preset
 from ..signatures import Secret
-from .options import SECRET_VARIABLES, secret_in_environment
+from .options import SECRET_VARIABLES, origin_of_secret, secret_in_environment
+
+FILE_VARIABLE = f"{SECRET_VARIABLES[0]}_FILE"
+"""The variable that names a file with the secret."""
 
 
 def read_secret(given: str | None, file: Path | None) -> Secret | None:
@@ -22,12 +25,16 @@ def read_secret(given: str | None, file: Path | None) -> Secret | None:
             return Secret.from_file(file)
         return None if given is None else Secret(given)
     except ConfigurationError as error:
-        raise BadParameter(str(error), param_hint="--secret") from None
+        if file is None:
+            origin = origin_of_secret(given)
+        else:
+            origin = FILE_VARIABLE if file == file_in_environment() else "--secret-file"
+        raise BadParameter(str(error), param_hint=origin) from None
 
 
 def file_in_environment() -> Path | None:
     """Return the file with a secret that the environment names, as the settings have it; None if a variable has one."""
-    given = os.environ.get(f"{SECRET_VARIABLES[0]}_FILE")
+    given = os.environ.get(FILE_VARIABLE)
     return Path(given) if given and not os.environ.get(SECRET_VARIABLES[0]) else None
 
 

@@ -16,7 +16,7 @@ from ..errors import InboxError
 from ..inbox import DamagedDelivery, Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, check_header, from_document, has_body, may_share, to_document
 from ..inbox.whole_file import whole_file
-from .output import fail
+from .output import fail, results
 from .rich_output import progress_bar
 
 CHUNK = 200
@@ -102,8 +102,8 @@ def _line(document: object) -> bytes:
 def _written(file: Path | None) -> Generator[IO[bytes]]:
     """Yield the stream to write to."""
     if file is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield results().buffer
+        results().buffer.flush()
         return
     with whole_file(file) as temporary, temporary.open("wb") as lines:
         yield lines
