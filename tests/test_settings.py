@@ -9,8 +9,8 @@ import pytest
 from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, Secret, WebhookReceiver
 from webhook_receiver.cli.commands import loaded
-from webhook_receiver.cli.defaults import OPTIONS, defaults
-from webhook_receiver.settings import Settings, origins, shown, unknown_variables
+from webhook_receiver.cli.defaults import OPTIONS, defaults, is_given
+from webhook_receiver.settings import Settings, alone, origins, shown, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +111,7 @@ def test_a_variable_in_small_letters_is_shown_as_it_is(monkeypatch: pytest.Monke
         ('inbox = "postgresql://app:hush@db/hooks"', "inbox has a secret, which does not belong"),
         ('port = "x"', "pyproject.toml: port: Input should be a valid integer"),
         ("port = true", "pyproject.toml: port: Input should be a valid integer"),
+        ("fd = true", "pyproject.toml: fd: Input should be a valid integer"),
         (
             "max-connections = 1\nmax_connections = 2",
             "pyproject.toml: max_connections is there twice, with a hyphen and",
@@ -132,6 +133,35 @@ def test_a_table_that_is_none_is_told() -> None:
         Settings()
     pyproject('inbox = "sqlite:///hooks.db"\nignore = ["no-fallback"]')
     assert (Settings().inbox, Settings().ignore) == ("sqlite:///hooks.db", ["no-fallback"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.webhook-receiver]\napp = "main:hooks"',
+        '[tool."webhook-receiver"]\napp = "main:hooks"',
+        '[ tool . webhook-receiver ]\napp = "main:hooks"',
+        '[tool]\nwebhook-receiver = { app = "main:hooks" }',
+        'tool.webhook-receiver.app = "main:hooks"',
+    ],
+)
+def test_a_table_counts_for_commands_however_toml_writes_it(text: str) -> None:
+    Path("pyproject.toml").write_text(text, encoding="utf-8")
+    assert Settings().app == "main:hooks"
+    assert is_given()
+
+
+def test_where_the_package_is_only_named_nothing_is_set() -> None:
+    text = '[project]\nname = "webhook-receiver-app"\ndependencies = ["asgi-webhook-receiver[standard]"]'
+    Path("pyproject.toml").write_text(text, encoding="utf-8")
+    assert not is_given()
+
+
+def test_a_setting_that_is_asked_for_alone_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyproject('log-format = "json"\nport = "none"')
+    assert alone("log_format") == "json"
+    monkeypatch.setenv("webhook_receiver_log_format", "text")
+    assert alone("log_format") == "text"
 
 
 def test_a_list_in_the_environment_has_commas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +226,14 @@ def test_a_variable_that_is_no_setting_is_found_with_the_one_that_is_meant(monke
         ("WEBHOOK_RECEIVER_SECRET_FLIE", "WEBHOOK_RECEIVER_SECRET_FILE"),
         ("WEBHOOK_RECEIVER_ZZZ", ""),
     ]
+
+
+def test_a_setting_that_a_subclass_adds_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shop(Settings):
+        stripe_key: str = ""
+
+    monkeypatch.setenv("WEBHOOK_RECEIVER_STRIPE_KEY", "sk")
+    assert (Shop().stripe_key, unknown_variables()) == ("sk", [])
 
 
 def test_the_settings_of_a_command_have_the_defaults_of_its_options() -> None:

@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     """The path that senders post to, with `serve`."""
     uds: str | None = None
     """The Unix socket that `serve` listens on instead."""
-    fd: Annotated[int, Field(ge=0)] | None = None
+    fd: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)] | None = None
     """The file descriptor of a socket that was passed to `serve` to listen on instead."""
     workers: Number = 1
     """The number of server processes of `serve`."""
@@ -219,7 +219,7 @@ def _variable(name: str) -> str:
 def alone(name: str) -> Any:
     """Return a setting whatever is wrong with the others, as `check` needs it; None if it is not set, or not valid."""
     try:
-        given = os.environ.get(f"{PREFIX}{name.upper()}") or _table().get(name)
+        given = EnvSettingsSource(Settings)().get(name) or _without_hyphens(_table()).get(name)
         field = Settings.model_fields[name]
         kind: Any = Annotated[field.annotation, field]
         return None if given is None else TypeAdapter[Any](kind).validate_python(given)
@@ -228,7 +228,10 @@ def alone(name: str) -> Any:
 
 
 def unknown_variables() -> list[tuple[str, str]]:
-    """Return the variables with our prefix that are no setting, each with the one that is like it, or ""."""
+    """Return the variables with our prefix that are no setting, each with the one that is like it, or "".
+
+    What a subclass that is there adds is a setting, too.
+    """
     known = [name.removeprefix(PREFIX) for name in _variables()]
     found = sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX))
     near = {name: get_close_matches(name, known, n=1) for name in found if name not in known}
@@ -246,11 +249,13 @@ def shown(name: str, value: object) -> str:
     return str(value)  # of a secret, that is asterisks
 
 
-def _variables() -> Iterable[str]:
-    for name in Settings.model_fields:
+def _variables(of: type[Settings] = Settings) -> Iterable[str]:
+    for name in of.model_fields:
         yield f"{PREFIX}{name.upper()}"
         if name in SECRET:
             yield _file_variable(name)
+    for each in of.__subclasses__():
+        yield from _variables(each)
 
 
 def _file_variable(name: str) -> str:
@@ -310,7 +315,7 @@ class _Pyproject(PydanticBaseSettingsSource):
             ConfigurationError: the file cannot be read, or a setting in it is unknown, or has a secret.
         """
         given = _table()
-        found = {name.replace("-", "_"): value for name, value in given.items()}
+        found = _without_hyphens(given)
         if twice := [name for name in found if name in given and name.replace("_", "-") in given and "_" in name]:
             raise ConfigurationError(
                 f"{PYPROJECT}: {twice[0]} is there twice, with a hyphen and without: leave one of them out"
@@ -327,6 +332,10 @@ class _Pyproject(PydanticBaseSettingsSource):
                 meant = f"did you mean {near[0]}?" if near else f"there is {', '.join(known)}"
                 raise ConfigurationError(f"{PYPROJECT}: [{TABLE}] has {name!r}, which is no setting: {meant}")
         return found
+
+
+def _without_hyphens(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in table.items()}
 
 
 def _table() -> dict[str, Any]:

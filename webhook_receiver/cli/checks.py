@@ -84,7 +84,7 @@ def found(target: str, reference: str | None) -> list[Found]:
     Raises:
         BadParameter: there is no such module or name, or the app has no receiver.
     """
-    settings = [Found(target, each) for each in _settings()]
+    settings = list[Found]()
     offset = None
     if reference is not None:
         try:
@@ -95,7 +95,8 @@ def found(target: str, reference: str | None) -> list[Found]:
         try:
             app = load_app(target)
         except NotLoaded as error:
-            return [*settings, Found(target, Finding("start", error.message, is_error=True))]
+            return [*_settings(target), *settings, Found(target, Finding("start", error.message, is_error=True))]
+        settings = [*_settings(target), *settings]
         hosts = {target: app} if not isinstance(app, WebhookReceiver) else _hosts(target, app)
         first = [app] if isinstance(app, WebhookReceiver) else []
         inside = [each.hooks for host in hosts.values() for each in all_in(host)]
@@ -113,17 +114,17 @@ def found(target: str, reference: str | None) -> list[Found]:
     return list(dict.fromkeys([*settings, *result]))
 
 
-def _settings() -> Iterator[Finding]:
-    """Yield what is wrong with the settings."""
+def _settings(target: str) -> Iterator[Found]:
+    """Yield what is wrong with the settings, after the module was imported: it may add some."""
     from ..settings import Settings, unknown_variables
 
     try:
         Settings()
     except ConfigurationError as error:
-        yield Finding("settings", str(error), is_error=True)
+        yield Found(target, Finding("settings", str(error), is_error=True))
     for name, near in unknown_variables():
         meant = f"did you mean {near}?" if near else "`webhook-receiver settings` shows those that there are"
-        yield Finding("settings", f"{name} is no setting: {meant}")
+        yield Found(target, Finding("settings", f"{name} is no setting: {meant}"))
 
 
 def _hosts(target: str, hooks: WebhookReceiver) -> dict[str, object]:

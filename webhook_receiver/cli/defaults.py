@@ -6,6 +6,7 @@ The model of the settings is slow to import, so it is left alone where nothing i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,8 @@ import typer
 from ..errors import ConfigurationError
 
 PREFIX = "WEBHOOK_RECEIVER_"
-_TABLE = b"[tool.webhook-receiver]"
+_TABLE = re.compile(rb"(?<![\w-])webhook-receiver[\"']?\s*[].=]")
+"""Where a table of ours may begin, also as `[tool."webhook-receiver"]` or `tool.webhook-receiver.app = ...`."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "serve": (
@@ -41,7 +43,7 @@ def is_given() -> bool:
     if any(name.upper().startswith(PREFIX) for name in os.environ):
         return True
     try:
-        return _TABLE in Path("pyproject.toml").read_bytes()
+        return _TABLE.search(Path("pyproject.toml").read_bytes()) is not None
     except OSError:
         return False
 
