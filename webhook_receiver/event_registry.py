@@ -46,7 +46,6 @@ from .redaction import reason
 
 Value = str | int
 _NO_FIELD = FieldInfo()
-_NO_MEMBERS: Mapping[str, frozenset[str]] = MappingProxyType({})
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
 """The values that a class claims, for each place in the document."""

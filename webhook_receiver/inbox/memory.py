@@ -71,6 +71,3 @@ class MemoryInbox(SQLiteInbox):
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         return await self._write(lambda connection, jobs: [ask(connection) for _ in jobs], None)
-
-    def _vacuum(self) -> None:
-        pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -11,12 +10,11 @@ MASK = "••••••••"
 """What is shown in place of a secret."""
 NONE = "–"  # noqa: RUF001 - it is typography
 """What stands for a figure that there is none of."""
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-"""The categories of characters that a terminal obeys, that turn a line round, or that nobody sees."""
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000e0001-\U000e007f]"
 )
+"""Characters that a terminal obeys, that turn a line round, or that nobody sees."""
 _JOINERS = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")
 """Joiners between letters of scripts that need them, and within emoji."""
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
@@ -43,11 +41,6 @@ def visible(text: str, *, lines: bool = False) -> str:
     if not lines:
         text = re.sub(r"[\t\n]", lambda found: _mark(found[0]), text)
     return _SUSPECT.sub(lambda found: found[0] if found.start() in kept else _mark(found[0]), text)
-
-
-def is_hidden(char: str) -> bool:
-    """Return whether a character is one that `visible` marks, by its category in Unicode."""
-    return unicodedata.category(char) in _HIDDEN
 
 
 def cut(text: str, most: int) -> str:
