@@ -257,14 +257,9 @@ def serve_command(
     inspector_writable: Annotated[
         bool, typer.Option("--inspector-writable", help="Let the inspector replay, purge, pause and edit.")
     ] = False,
-    root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
-    ssl_certfile: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Serve TLS with the certificate in this file."),
-    ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The file of the certificate's key.")
-    ] = None,
+    root_path: options.RootPath = "",
+    ssl_certfile: options.Certificate = None,
+    ssl_keyfile: options.CertificateKey = None,
     ssl_keyfile_password: Annotated[
         str | None, typer.Option(envvar="SSL_KEY_PASSWORD", help="The key's password.")
     ] = None,

@@ -12,14 +12,10 @@ import typer
 from ..errors import ConfigurationError, InboxError
 from . import output
 from .inbox_option import VARIABLE
-from .options import Json, Port, check_certificate
+from .options import Certificate, CertificateKey, Json, Port, RootPath, check_certificate
 from .output import fail
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-Passwords = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Ask for a name and a password; `password FILE NAME` writes the file."),
-]
 
 
 def inspect(
@@ -36,15 +32,13 @@ def inspect(
         str, typer.Option(help="The address to listen on; any but the loopback needs --passwords.")
     ] = "127.0.0.1",
     port: Port = 8077,
-    passwords: Passwords = None,
-    root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
-    ssl_certfile: Annotated[
+    passwords: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Serve TLS with the certificate in this file."),
+        typer.Option(metavar="FILE", help="Ask for a name and a password; `password FILE NAME` writes the file."),
     ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The file of the certificate's key.")
-    ] = None,
+    root_path: RootPath = "",
+    ssl_certfile: Certificate = None,
+    ssl_keyfile: CertificateKey = None,
     as_json: Json = False,
 ) -> None:
     """Show an inbox in the browser.

@@ -48,6 +48,13 @@ MetricsPort = Annotated[
     ),
 ]
 MetricsHost = Annotated[str, typer.Option(help="The address of the metrics port.")]
+RootPath = Annotated[str, typer.Option(help="The path prefix that a proxy strips.")]
+Certificate = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Serve TLS with the certificate in this file.")
+]
+CertificateKey = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="The file of the certificate's key.")
+]
 
 
 class Group(TyperGroup):
