@@ -1,4 +1,4 @@
-"""Checks of the addresses that servers listen on, before anything is said to be served there."""
+"""The addresses that servers listen on: their checks, before anything is said to be served there, and their URLs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 from .output import fail
+
+
+def base_url(host: str, port: int, scheme: str = "http") -> str:
+    """Return the URL of a server, without a path; an IPv6 address stands in brackets there."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def check_address(host: str, port: int, *, prefix: str = "--") -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from . import output
+from .addresses import base_url
 from .options import Json, Port
 from .output import fail
 from .request_options import Entry, RequestText, SecretFiles, SecretTexts, SenderName
@@ -35,13 +36,11 @@ def capture(
         raise typer.BadParameter(f"cannot write into {to}: {error.strerror}", param_hint="--to") from None
 
     def ready(taken: int) -> None:
-        address = f"[{host}]" if ":" in host else host
+        url = base_url(host, taken)
         if as_json:
-            output.say_json({"listening": f"http://{address}:{taken}"})
+            output.say_json({"listening": url})
         else:
-            output.say(
-                f"capturing at http://{address}:{taken} into {to}, {LARGEST >> 20} MiB at most; Ctrl-C stops", "bold"
-            )
+            output.say(f"capturing at {url} into {to}, {LARGEST >> 20} MiB at most; Ctrl-C stops", "bold")
 
     def report(captured: Captured) -> None:
         if as_json:

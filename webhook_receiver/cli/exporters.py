@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from ..errors import ConfigurationError, needs
-from .addresses import check_address
+from .addresses import base_url, check_address
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -347,7 +347,7 @@ def _serve(metrics: Metrics) -> Callable[[], object]:
         except OSError as error:
             why = str(error.strerror)
             continue
-        logger.info("metrics are at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, server.server_port)
+        logger.info("metrics are at %s/metrics", base_url(host, server.server_port))
         return lambda: (server.shutdown(), server.server_close())
     logger.error("no metrics: cannot listen on port %d of %s: %s", first, host, why)
     return lambda: None

@@ -19,7 +19,7 @@ from ..inbox.sqlite.schema import older_version
 from ..inspector import Inspector
 from ..receiver import WebhookReceiver
 from . import output
-from .addresses import check_address
+from .addresses import base_url, check_address
 from .app_loader import inbox_of, load_app
 from .connections import checked_limit, within_bounds
 from .inbox_option import inbox_at
@@ -117,8 +117,7 @@ def run(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         taken = listener.getsockname()[1]
-        address = f"[{host}]" if ":" in host else host
-        url = f"{'https' if certificate else 'http'}://{address}:{taken}/"  # as the proxy asks for it
+        url = base_url(host, taken, "https" if certificate else "http") + "/"  # as the proxy asks for it
         config = uvicorn.Config(
             inspector,
             lifespan="on",

@@ -20,6 +20,7 @@ from ..simulator.store import Outgoing, SendAttempt
 from ..simulator.urls import without_secret
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import output
+from .addresses import base_url
 from .browsers import NoStrangersPages
 
 
@@ -45,7 +46,7 @@ def serve(simulated: Simulator | ProviderSimulator, listener: socket.socket, *, 
     config = uvicorn.Config(guarded, lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
     introduce = partial(_introduce, simulated) if isinstance(simulated, Simulator) else partial(_present, simulated)
-    server.introduce = partial(introduce, _address(listener), as_json=as_json)
+    server.introduce = partial(introduce, base_url(*listener.getsockname()[:2]), as_json=as_json)
     server.close = simulated.close
     try:
         server.run(sockets=[listener])
@@ -120,8 +121,3 @@ def document_of(outgoing: Outgoing, made: SendAttempt) -> dict[str, Any]:
     for long in ("body", "headers", "attempts", "faults"):
         document.pop(long)
     return document | {"id": outgoing.id, "number": outgoing.number, "attempt": made.number}
-
-
-def _address(listener: socket.socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
