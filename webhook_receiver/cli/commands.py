@@ -205,10 +205,7 @@ def demo_command(
 
     from . import demo, dev_processes
 
-    try:
-        port = dev_processes.free_port(port)
-    except OSError as error:
-        raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint="--port") from None
+    port = dev_processes.free_port(port)
     results: list[demo.Result] = []
     try:
         asyncio.run(demo.run(port, results, keep_running=keep_running, as_json=as_json))
@@ -271,7 +268,7 @@ def serve_command(
     import asyncio
 
     from . import exporters, serve
-    from .addresses import check_address, check_descriptor, check_socket
+    from .addresses import base_url, check_address, check_descriptor, check_socket
     from .app_loader import load
     from .connections import checked_limit
 
@@ -295,9 +292,8 @@ def serve_command(
         asyncio.run(serve.try_inboxes(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
-    scheme = "https" if ssl_certfile else "http"
-    address = f"[{host}]" if ":" in host else host
-    at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"
+    url = base_url(host, port, "https" if ssl_certfile else "http")
+    at = f"at {url}{path}" if port else f"at {path}, on a free port"
     where = at if uds is None and fd is None else f"on the socket {uds or fd} at {path}"
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
     serve.announce(f"{target} receives {where}; handlers: {names}", log_format)

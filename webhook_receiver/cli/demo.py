@@ -257,7 +257,7 @@ async def _running(port: int, folder: Path) -> AsyncGenerator[Demo]:
         plan = Plan(
             f"{__package__}.demo_app:hooks",
             port,
-            dev_processes.free_port(0),
+            dev_processes.free_port(),
             secret=secret,
             environment={"WEBHOOK_INBOX": f"sqlite:///{inbox.path}?min_free=0"},
             log=log,

@@ -100,15 +100,15 @@ def run(
         raise typer.BadParameter(said, param_hint="--inspector-port")
     plan = Plan(
         module,
-        _free(port, "--port"),
-        _free(simulator_port, "--simulator-port"),
+        dev_processes.free_port(port),
+        dev_processes.free_port(simulator_port, "--simulator-port"),
         path,
         None if unsigned else given or Secret(SECRET),
         reload=reload,
         apart=True,
         retry=retry,
         log=sys.stderr if as_json else None,
-        inspector_port=_free(inspector_port, "--inspector-port"),
+        inspector_port=dev_processes.free_port(inspector_port, "--inspector-port"),
     )
     by_secret = f" --secret {SECRET}"
     if given is not None:
@@ -387,10 +387,3 @@ def _show_result(result: HandlerResult) -> None:
 
 def _clock(moment: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(moment))
-
-
-def _free(port: int, option: str) -> int:
-    try:
-        return dev_processes.free_port(port)
-    except OSError as error:
-        raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint=option) from None

@@ -18,6 +18,7 @@ from typing import IO, Any
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
+from typer import BadParameter
 
 from ..senders.up42.client import WebhooksClient
 from ..senders.up42.models import Webhook
@@ -310,15 +311,22 @@ def _end_on_signals(kill: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(each, end, each)
 
 
-def free_port(port: int) -> int:
+def free_port(port: int = 0, option: str = "--port") -> int:
     """Return `port` if it is free, or a free port for 0.
 
+    Args:
+        port: the port.
+        option: the option that gives it, for the error.
+
     Raises:
-        OSError: the port is taken, or this user may not listen on it.
+        BadParameter: the port is taken, or this user may not listen on it.
     """
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        found: int = listener.getsockname()[1]
-        return found
+    try:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            found: int = listener.getsockname()[1]
+            return found
+    except OSError as error:
+        raise BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint=option) from None
 
 
 async def _end(process: Process | None, with_signal: signal.Signals) -> None:

@@ -18,10 +18,7 @@ from .dev_handover import PLACE, loading, watched
 from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in, unreached_in
 from .options import PARSER
-from .serve import beside_health, leave_threads_behind, loaded_again, log_config
-
-TARGET = "WEBHOOK_RECEIVER_APP"
-PATH = "WEBHOOK_RECEIVER_PATH"
+from .serve import PATH, TARGET, beside_health, leave_threads_behind, loaded_again, log_config
 
 _for_good = ExitStack()
 """What holds until the process ends."""

@@ -133,9 +133,7 @@ class _Search:
             yield from cast("Sequence[object]", found)
         elif isinstance(found, dict):
             yield from cast("dict[object, object]", found).values()
-        elif (
-            type(found).__name__ == "_DefaultLifespan"
-        ):  # Starlette's and FastAPI's: what on_event("startup") has added
+        elif type(found).__name__ == "_DefaultLifespan":  # of Starlette and FastAPI, with on_event("startup")
             router: Any = getattr(found, "_router", None)
             yield from getattr(router, "on_startup", ())
         elif callable(found) and not isinstance(found, type) and not _is_of_library(type(found).__module__):

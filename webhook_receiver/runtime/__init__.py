@@ -294,9 +294,8 @@ class Runtime:
         if self.silence is not None:
             self.silence.start()
         if self._work:
-            if (
-                "AWS_LAMBDA_FUNCTION_NAME" in os.environ
-            ):  # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+            # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+            if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
                 self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
