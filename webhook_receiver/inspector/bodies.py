@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from markupsafe import Markup, escape
 
 from ..signatures import Scheme
-from .secrecy import is_masked, masked_body
+from .secrecy import masked_body
 from .site import View
 from .wording import counted, visible
 
@@ -56,7 +56,7 @@ async def asked_form(view: View, given: bytes, kind: str, scheme: Scheme | None)
     whole = view.asked("all") == "1"
     body = await asyncio.to_thread(masked_body, given, kind, scheme)  # in a thread, since both may take long
     form = await asyncio.to_thread(shown, body, kind, view.asked("form"), whole=whole)
-    return {"kind": kind, "form": form, "whole": whole, "is_masked": is_masked(given, body)}
+    return {"kind": kind, "form": form, "whole": whole, "is_masked": given != body}
 
 
 def shown(body: bytes, kind: str, wanted: str = "", *, whole: bool = False) -> Shown:
@@ -68,7 +68,7 @@ def shown(body: bytes, kind: str, wanted: str = "", *, whole: bool = False) -> S
         wanted: the form that is asked for; the first that it has if that is none of them.
         whole: whether all of it is asked for.
     """
-    text = _text(body)
+    text = text_of(body)
     forms: list[str] = []
     document: Any = None
     fields: list[tuple[str, str]] = []
@@ -92,15 +92,10 @@ def shown(body: bytes, kind: str, wanted: str = "", *, whole: bool = False) -> S
     if form == "pretty" and text is not None:
         return Shown(forms, form, *_pretty(text, most))
     raw = text if text is not None else body[: most + 4].decode("utf-8", "backslashreplace")
-    return Shown(forms, form, escape(visible(raw[:most], lines=True)), len(raw) > most)
+    return Shown(forms, form, _value(raw, most), len(raw) > most)
 
 
-def editable(body: bytes) -> str | None:
-    """Return the text of a body that can be edited as text; None if it is none."""
-    return _text(body)
-
-
-def _text(body: bytes) -> str | None:
+def text_of(body: bytes) -> str | None:
     """Return the text of a body; None if it is no text in UTF-8, or has a zero byte, as no text has."""
     try:
         return None if b"\0" in body else body.decode("utf-8")

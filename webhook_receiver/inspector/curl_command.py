@@ -51,7 +51,7 @@ def command(
     """
     scheme = None if hooks is None else hooks.sender.scheme
     preset = None if hooks is None else presets().get(hooks.sender.name)
-    kept = harmless([pair for pair in delivery.headers if b"=" not in pair[0]], scheme)
+    kept = harmless(delivery.headers, scheme)
     headers: Headers = own_headers(kept, () if preset is None else preset.headers)
     placeholders = False
     if hooks is not None and is_signed:

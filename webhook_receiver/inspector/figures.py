@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..inbox.base import Inbox
 from ..inbox.counting import MINUTE
 from ..inbox.latency import quantile
-from ..inbox.records import LATENCY_BUCKETS, Metric
+from ..inbox.records import LATENCY_BUCKETS
 from .site import View
 from .wording import NONE
 
@@ -114,14 +114,5 @@ async def _counts(inbox: Inbox, span: Span, now: float) -> Counted:
     begins = [begin + index * span.step for index in range(steps or int((until - begin) // span.step) + 1)]
     grouped: dict[str, dict[tuple[str, int | None], Sequence[int]]] = {}
     for metric, numbers in series.items():
-        grouped.setdefault(metric.receiver, {})[_key(metric)] = numbers
+        grouped.setdefault(metric.receiver, {})[metric.what, metric.bucket] = numbers
     return {receiver: Counts(counts, len(begins)) for receiver, counts in sorted(grouped.items())}, begins
-
-
-def nothing(steps: int) -> Counts:
-    """Return the counts of a receiver of which nothing was counted."""
-    return Counts({}, steps)
-
-
-def _key(metric: Metric) -> tuple[str, int | None]:
-    return metric.what, metric.bucket

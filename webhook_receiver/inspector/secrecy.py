@@ -60,7 +60,7 @@ def shown_headers(headers: Headers, scheme: Scheme | None) -> list[Header]:
     found: list[Header] = []
     secret = secret_headers(scheme)
     for pair in headers:
-        if b"=" in pair[0]:  # a note of ours, which no request can have: `Delivery.tenant` and the like
+        if _is_note(pair[0]):
             continue
         is_kept = bool(kept_headers([pair], secret))
         value = masked_text(pair[1].decode("utf-8", "backslashreplace"), [scheme])
@@ -122,11 +122,13 @@ def _shown_query(query: str, scheme: Scheme | None, mask: str) -> str:
 
 def harmless(headers: Headers, scheme: Scheme | None) -> list[tuple[bytes, bytes]]:
     """Return the headers of a request without those that tell a secret, such as a Referer with one in its URL."""
-    return [pair for pair in headers if _is_harmless(pair[1].decode("latin-1"), scheme)]
+    texts = [(pair, pair[1].decode("latin-1")) for pair in headers if not _is_note(pair[0])]
+    return [pair for pair, text in texts if masked_text(text, [scheme]) == text]
 
 
-def _is_harmless(text: str, scheme: Scheme | None) -> bool:
-    return masked_text(text, [scheme]) == text
+def _is_note(name: bytes) -> bool:
+    """Return whether a header is a note of ours, which no request can have: `Delivery.tenant` and the like."""
+    return b"=" in name
 
 
 def masked_text(text: str, schemes: Iterable[Scheme | None]) -> str:
@@ -264,8 +266,3 @@ def _is_one(written: str, secrets: Collection[str]) -> bool:
         return json.loads(written) in secrets
     except ValueError:
         return False
-
-
-def is_masked(body: bytes, shown: bytes) -> bool:
-    """Return whether something of a body is masked."""
-    return body != shown

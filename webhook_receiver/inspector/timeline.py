@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..inbox.records import DEAD_LETTER_HANDLER, State, StoredDelivery
 from .summaries import short_name
-from .wording import exact
+from .wording import counted, exact
 
 _MOST_BARS = 400  # attempts of a handler that are drawn, the latest
 
@@ -104,7 +104,7 @@ def timeline(stored: StoredDelivery, now: float, clock: float) -> Timeline:
             bars.append(
                 Bar("done", place(summary.settled), 0, f"done by {exact(summary.settled - begin)} after receipt")
             )
-        said = "not run again" if state is None else _told(state.state, state.attempts)
+        said = "not run again" if state is None else f"{state.state}, {counted(state.attempts, 'attempt')}"
         if name in due:
             said += f", next in {exact(due[name] - now)}"
         title = f"dead-letter handler {short_name(name)}" if name.startswith(DEAD_LETTER_HANDLER) else short_name(name)
@@ -116,8 +116,3 @@ def timeline(stored: StoredDelivery, now: float, clock: float) -> Timeline:
         ticks.insert(1, (50.0, f"+{exact(length / 2)}", "middle"))
     is_present = summary.state is State.WAITING and end > now
     return Timeline(lanes, ticks, place(now) if is_present else None, exact(length))
-
-
-def _told(state: State, attempts: int) -> str:
-    tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    return f"{state}, {tried}"

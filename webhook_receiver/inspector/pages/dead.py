@@ -37,12 +37,8 @@ def _shown(view: View, group: DeadGroup) -> tuple[DeadGroup, dict[str, Any] | No
     example = view.masked(group.example)
     error = view.masked(group.error)
     if example != group.example:  # a group's error may end within a secret
-        error = "".join(one for one, _ in takewhile(_are_same, zip(error, example, strict=False)))
+        error = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(error, example, strict=False)))
     return group._replace(error=error, example=example), query_of(group) if error == group.error else None
-
-
-def _are_same(pair: tuple[str, str]) -> bool:
-    return pair[0] == pair[1]
 
 
 def query_of(group: DeadGroup) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 from starlette.responses import Response
 
 from ...errors import InboxDamaged
-from ...inbox.records import DeliverySummary, Filter, State, StoredDelivery
+from ...inbox.records import DEAD_LETTER_HANDLER, DeliverySummary, Filter, State, StoredDelivery
 from ...receiver import WebhookReceiver
 from ..actions import id_of
 from ..bodies import asked_form
-from ..secrecy import is_masked, masked_body, shown_headers
+from ..secrecy import masked_body, shown_headers
 from ..site import Problem, View
 from ..summaries import SHORT, row, short_name, told
 from ..timeline import timeline
@@ -44,6 +44,14 @@ async def stored_of(view: View) -> StoredDelivery:
         advice = "It may have been purged, or be past its retention."
         raise Problem(404, f"There is no delivery {id[:40]}", advice)
     return stored
+
+
+async def masked_of(view: View, stored: StoredDelivery) -> bytes:
+    """Return the body of a delivery with the credentials in it masked; in a thread, since that may take long."""
+    hooks = view.inspected.receiver(stored.summary.receiver)
+    scheme = None if hooks is None else hooks.sender.scheme
+    kind = stored.delivery.header("content-type") or ""
+    return await asyncio.to_thread(masked_body, stored.delivery.body, kind, scheme)
 
 
 async def show(view: View) -> Response:
@@ -81,11 +89,8 @@ async def body(view: View) -> Response:
     stored = await stored_of(view)
     if stored.summary.body_removed:
         raise Problem(404, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
-    hooks = view.inspected.receiver(stored.summary.receiver)
     body = stored.delivery.body
-    kind = stored.delivery.header("content-type") or ""
-    scheme = None if hooks is None else hooks.sender.scheme
-    if is_masked(body, await asyncio.to_thread(masked_body, body, kind, scheme)):
+    if await masked_of(view, stored) != body:
         raise Problem(
             403, "The body holds a credential", "On its own machine:  webhook-receiver inbox show WHERE ID --raw"
         )
@@ -138,7 +143,7 @@ async def _parts(view: View, stored: StoredDelivery) -> list[Any]:
 
 def _handlers(stored: StoredDelivery, hooks: WebhookReceiver | None) -> list[str]:
     """Return the names of the handlers that a replay can name: those that have run, and those that would."""
-    names = [name for name in stored.summary.handlers if not name.startswith("on_dead ")]
+    names = [name for name in stored.summary.handlers if not name.startswith(DEAD_LETTER_HANDLER)]
     if hooks is not None and stored.summary.state is not State.DEAD:
         names += [handler.name for handler in hooks.handlers if handler.name not in names]
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 
@@ -13,12 +12,11 @@ from ...inbox.records import StoredDelivery
 from ...receiver import WebhookReceiver
 from ...runtime.edit import edit
 from ..actions import record
-from ..bodies import editable
-from ..secrecy import is_masked, masked_body
+from ..bodies import text_of
 from ..site import Problem, View
 from ..summaries import SHORT
 from ..wording import visible
-from .delivery import stored_of
+from .delivery import masked_of, stored_of
 
 MOST = 1024 * 1024
 """Bytes of a body that can be edited on a page."""
@@ -26,10 +24,9 @@ MOST = 1024 * 1024
 
 async def edit_form(view: View) -> Response:
     """Show the body of a delivery, to be edited."""
-    stored, hooks = await _editable(view)
-    kind = stored.delivery.header("content-type") or ""
-    body = await asyncio.to_thread(masked_body, stored.delivery.body, kind, hooks.sender.scheme)
-    return await _form(view, stored, editable(body) or "", is_masked=is_masked(stored.delivery.body, body))
+    stored, _ = await _editable(view)
+    body = await masked_of(view, stored)
+    return await _form(view, stored, text_of(body) or "", is_masked=body != stored.delivery.body)
 
 
 async def replay_edited(view: View) -> Response:
@@ -70,7 +67,7 @@ async def _editable(view: View) -> tuple[StoredDelivery, WebhookReceiver]:
         raise Problem(409, "The receiver is not at hand", advice)
     if stored.summary.body_removed:
         raise Problem(409, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
-    if editable(stored.delivery.body) is None or len(stored.delivery.body) > MOST:
+    if text_of(stored.delivery.body) is None or len(stored.delivery.body) > MOST:
         raise Problem(
             409, "This body cannot be edited here", f"It is no text in UTF-8, or has more than {MOST:,} bytes."
         )

@@ -13,10 +13,10 @@ from ...receiver import WebhookReceiver
 from ...senders.registry import presets
 from ..actions import record
 from ..curl_command import PLACEHOLDER, Command, command
-from ..secrecy import harmless, is_masked, masked_body, shown_url
+from ..secrecy import harmless, shown_url
 from ..site import Problem, View
 from ..summaries import SHORT
-from .delivery import stored_of
+from .delivery import masked_of, stored_of
 
 _LOCAL = "http://127.0.0.1:8000/webhooks"
 _MOST_OF_A_TEST = 256 * 1024  # bytes of a body that is written into a test
@@ -61,9 +61,7 @@ async def test(view: View) -> Response:
         raise Problem(
             409, "The body is too large for a test", f"At most {_MOST_OF_A_TEST:,} bytes are written into one."
         )
-    headers = harmless(
-        [pair for pair in delivery.headers if b"=" not in pair[0]], None if hooks is None else hooks.sender.scheme
-    )
+    headers = harmless(delivery.headers, None if hooks is None else hooks.sender.scheme)
     request = SavedRequest("POST", "/", headers, delivery.body)
     try:
         checked = delivery.verified_by is not None
@@ -93,10 +91,7 @@ async def _sendable(view: View) -> StoredDelivery:
     stored = await stored_of(view)
     if stored.summary.body_removed:
         raise Problem(404, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
-    hooks = view.inspected.receiver(stored.summary.receiver)
-    body, kind = stored.delivery.body, stored.delivery.header("content-type") or ""
-    scheme = None if hooks is None else hooks.sender.scheme
-    if is_masked(body, await asyncio.to_thread(masked_body, body, kind, scheme)):
+    if await masked_of(view, stored) != stored.delivery.body:
         advice = "On its own machine  webhook-receiver inbox show WHERE ID --raw  prints it."
         raise Problem(409, "The body holds a credential", advice)
     return stored

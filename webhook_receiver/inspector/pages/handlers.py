@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ...inbox.records import DEAD_LETTER_HANDLER
 from ...receiver import WebhookReceiver
 from ...routing.handlers import Handler
-from ..figures import SPANS, Counts, counts_of, nothing, span_named
+from ..figures import SPANS, Counts, counts_of, span_named
 from ..site import View
 from ..summaries import short_name
 
@@ -52,7 +52,7 @@ async def show(view: View) -> Response:
     found: list[tuple[str, WebhookReceiver | None, list[Row]]] = []
     for name in names:
         hooks = view.inspected.receiver(name)
-        rows = _rows(view, hooks, counts.get(name, nothing(len(begins))), paused)
+        rows = _rows(view, hooks, counts.get(name, Counts({}, len(begins))), paused)
         if rows or hooks is not None:
             found.append((name, hooks, rows))
     shown = {row.name for _, _, rows in found for row in rows}

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ... import errors
 from ...inbox.records import MOST_EXPECTED_DEAD, Filter, Poll
 from ...receiver import WebhookReceiver
-from ..figures import SPANS, Counts, Span, counts_of, nothing, span_named
+from ..figures import SPANS, Counts, Span, counts_of, span_named
 from ..live import NEWEST
 from ..plots import Plot, plot
 from ..site import View
@@ -38,7 +38,7 @@ async def show(view: View) -> Response:
     span = span_named(view.asked("span"))
     counts, begins = await counts_of(view, span)
     names = sorted({*counts, *await _known(view), *(each.name for each in view.inspected.receivers)})
-    receivers = [_receiver(view, name, counts.get(name, nothing(len(begins))), begins, span) for name in names]
+    receivers = [_receiver(view, name, counts.get(name, Counts({}, len(begins))), begins, span) for name in names]
     stats = await view.stats()
     return await view.page(
         "overview.html",

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ...receiver import WebhookReceiver
 from ...senders.registry import presets
-from ..figures import SPANS, Counts, counts_of, nothing
+from ..figures import SPANS, Counts, counts_of
 from ..site import View
 from .overview import meaning
 
@@ -45,7 +45,9 @@ async def show(view: View) -> Response:
     names = sorted(
         {*(name for counts, _ in counted for name in counts), *(each.name for each in view.inspected.receivers)}
     )
-    rows = [_row(view, name, [counts.get(name, nothing(len(begins))) for counts, begins in counted]) for name in names]
+    rows = [
+        _row(view, name, [counts.get(name, Counts({}, len(begins))) for counts, begins in counted]) for name in names
+    ]
     return await view.page("senders.html", rows=rows, spans=SPANS, at_hand=bool(view.inspected.receivers))
 
 
