@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import InboxDamaged
-from ..inbox.records import AuditRecord, DeliverySummary, Filter, Total
+from ..inbox.records import AuditRecord, DeliverySummary, Filter, State, Total
 from .site import Problem, View
 
 AT_ONCE = 200
@@ -139,6 +139,21 @@ def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
 async def counted(view: View, which: Filter) -> Total:
     """Return the number of deliveries for a confirmation."""
     return await view.inbox.total(which, seconds=COUNT)
+
+
+async def is_handler(view: View, name: str, which: Filter, seconds: float) -> bool:
+    """Return whether a name is that of a handler: a receiver at hand has it, or a delivery was given to it.
+
+    Args:
+        view: the request.
+        name: the name.
+        which: the deliveries that are looked for.
+        seconds: how long they are looked for, at most.
+    """
+    if any(name in {each.name for each in hooks.handlers} for hooks in view.inspected.receivers):
+        return True
+    given = which._replace(handler=name, handler_states=tuple(State))
+    return bool((await view.inbox.page(given, limit=1, seconds=seconds)).summaries)
 
 
 async def id_of(view: View, id: str) -> str | None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ...errors import ConfigurationError
 from ...inbox.records import DEAD_LETTER_HANDLER, AuditRecord, Filter, State, Total
-from ..actions import counted, numbered, part, record, record_of
+from ..actions import counted, is_handler, numbered, part, record, record_of
 from ..choice import Choice, choice
 from ..site import Problem, View
 
@@ -167,9 +167,5 @@ async def _check_handler(view: View, which: Filter, handler: str) -> None:
             hooks.name_of(handler)
         except ConfigurationError as error:
             raise Problem(400, "Nothing was replayed", f"{error}.") from None
-    elif handler not in await _handlers(view, which):
-        known = await view.inbox.page(which._replace(handler=handler, handler_states=tuple(State)), limit=1, seconds=1)
-        if not known.summaries and not any(
-            handler in {one.name for one in each.handlers} for each in view.inspected.receivers
-        ):
-            raise Problem(400, "Nothing was replayed", f"No delivery has a handler {handler[:200]!r}.")
+    elif handler not in await _handlers(view, which) and not await is_handler(view, handler, which, 1):
+        raise Problem(400, "Nothing was replayed", f"No delivery has a handler {handler[:200]!r}.")

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ...inbox.records import Filter, State
 from ...receiver import WebhookReceiver
-from ..actions import counted, record
+from ..actions import counted, is_handler, record
 from ..site import Problem, View
 from ..summaries import short_name
 
@@ -59,12 +59,11 @@ async def _named(view: View, name: str) -> tuple[str, WebhookReceiver | None, in
     hooks = next((each for each in view.inspected.receivers if name in _names(each)), None)
     if not name or len(name) > _MOST:
         raise Problem(404, "There is no such handler")
-    if hooks is None and view.inspected.receivers and name not in (await view.stats()).paused:
-        known = await view.inbox.page(Filter(handler=name, handler_states=tuple(State)), limit=1, seconds=0.05)
-        if not known.summaries:
-            raise Problem(
-                404, "There is no such handler", "No receiver at hand has it, and no delivery was given to it."
-            )
+    if hooks is None and view.inspected.receivers:
+        is_paused = name in (await view.stats()).paused
+        if not is_paused and not await is_handler(view, name, Filter(), 0.05):
+            advice = "No receiver at hand has it, and no delivery was given to it."
+            raise Problem(404, "There is no such handler", advice)
     total = await counted(view, Filter(handler=name, states=(State.WAITING,)))
     return name, hooks, total.number
 
