@@ -91,8 +91,8 @@ class WebhookReceiver(Router):
             Without an inbox the response is 204 for a confirmed or contradicted delivery, and 503 for "not yet".
         public_url: the absolute URL that the sender posts to, for schemes whose signatures cover it, such as
             `HTTPMessageSignature` with "@target-uri". Behind a proxy the request does not hold it.
-        expect_every: the longest time without a push that is right, from a minute to 30 days, as a timedelta or in
-            seconds: with a longer one the health is "silent", and the log says so. None for any.
+        expect_every: the longest time without a push that is expected, from a minute to 30 days, as a timedelta or
+            in seconds: with a longer one the health is "silent", and the log says so. None for any.
         clock: a function that returns the time in Unix seconds.
 
     Raises:
@@ -409,7 +409,7 @@ class WebhookReceiver(Router):
             self._runtime = self._runtimes[-1]
 
     async def health(self) -> Health:
-        """Return the health of the receiver. A change without meaning is committed to the inbox to check it."""
+        """Return the health of the receiver. A write without effect is committed to the inbox to check it."""
         return await self._runtime.health()
 
     async def backfill(

@@ -209,11 +209,9 @@ def _origins() -> dict[str, str]:
 def _variable(name: str) -> str:
     """Return the variable that has a setting, which counts in small letters, too."""
     variable = f"{PREFIX}{name.upper()}"
-    return (
-        variable
-        if variable in os.environ
-        else next((each for each in os.environ if each.upper() == variable), variable)
-    )
+    if variable in os.environ:
+        return variable
+    return next((each for each in os.environ if each.upper() == variable), variable)
 
 
 def alone(name: str) -> Any:

@@ -46,7 +46,7 @@ def _broken(place: str) -> Path:
 
 @contextmanager
 def loading(place: str) -> Generator[None]:
-    """Tell why what is done in this fails: the app cannot be loaded."""
+    """Tell the inspector why what this block does fails: the app cannot be loaded."""
     try:
         yield
     except BaseException as error:
@@ -62,7 +62,7 @@ def _tell(place: str, error: BaseException) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the class of an error, and where in the user's files it is; no message, which may hold a secret."""
+    """Return the class of an error and the user's line that raised it; not its message, which may hold a secret."""
     while isinstance(error, SystemExit | BadParameter) and error.__context__ is not None:  # as `load_app` tells it
         error = error.__context__
     if isinstance(error, BadParameter):

@@ -66,7 +66,9 @@ def are_wanted() -> bool:
 
 
 def check(metrics: Metrics | None, *taken: int | None, processes: int = 1) -> None:
-    """Check that what is asked for can be had, before anything is served; tell the processes of the metrics.
+    """Check that all exporters that are asked for can be had, before anything is served.
+
+    The variables by which the server processes know of their metrics are set, too.
 
     Args:
         metrics: the ports for Prometheus; None for none but those of the environment.
@@ -74,8 +76,8 @@ def check(metrics: Metrics | None, *taken: int | None, processes: int = 1) -> No
         processes: the number of processes that export.
 
     Raises:
-        ConfigurationError: a package is missing, an exporter is not known, a variable has no value that it may have, a
-            port is taken, or somebody else has set a provider.
+        ConfigurationError: a package is missing, an exporter is not known, the value of a variable is not valid, a port
+            is taken, or somebody else has set a provider.
         typer.Exit: a port cannot be listened on; the message was printed.
     """
     for variable in (_VARIABLE, _PROCESSES):
@@ -117,10 +119,10 @@ def check(metrics: Metrics | None, *taken: int | None, processes: int = 1) -> No
 
 
 def _check_otlp(signal: str, exporter: str) -> None:
-    """Check what the exporter of OTLP would pass over with a warning, or fail by in a process of its own.
+    """Check what the exporter of OTLP would pass over with a warning, or fail at in a server process.
 
     Raises:
-        ConfigurationError: a variable of a signal's has no value that it may have. The message has none of a header.
+        ConfigurationError: the value of a variable of this signal is not valid. The message has no header.
     """
     for name in ("ENDPOINT", "COMPRESSION", "HEADERS"):
         for variable in (f"OTEL_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_{signal}_{name}"):
@@ -151,7 +153,7 @@ def _check_sampler() -> None:
     """Check the sampler and its ratio, which the SDK passes over with a warning.
 
     Raises:
-        ConfigurationError: one of them is none.
+        ConfigurationError: one of them is not valid.
     """
     sampler = os.environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     if sampler and sampler not in _SAMPLERS:
@@ -171,10 +173,10 @@ def _is_disabled() -> bool:
 
 
 def _wanted() -> _Wanted:
-    """Return what `check` was given, and the environment asks for.
+    """Return the exporters that `check` was given, and those that the environment asks for.
 
     Raises:
-        ConfigurationError: the port or the protocol of the environment is none.
+        ConfigurationError: the port or the protocol in the environment is not valid.
     """
     metrics = None
     if given := os.environ.get(_VARIABLE):
@@ -323,7 +325,7 @@ def _begin() -> Sequence[Callable[[], object]]:
 
 
 def _resource(processes: int) -> Any:
-    """Return what all metrics and spans say of this process. No other one has its `service.instance.id`."""
+    """Return what all metrics and spans say of this process. No other process has its `service.instance.id`."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     given: Mapping[str, Any] = OTELResourceDetector().detect().attributes

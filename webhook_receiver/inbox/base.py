@@ -130,7 +130,7 @@ class Inbox(InboxReader, Protocol):
         ...
 
     async def check(self) -> None:
-        """Commit a change without meaning, to find out whether `put` would work.
+        """Commit a write without effect, to find out whether `put` would work.
 
         Raises:
             InboxError: as `put` would.

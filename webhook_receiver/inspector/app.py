@@ -56,7 +56,7 @@ What = WebhookReceiver | Inbox
 class Inspector:
     """The deliveries of an inbox as web pages: an ASGI app, to be mounted in yours.
 
-    It shows every receiver of the inbox. Those that it is given it knows better: their handlers, their circuit
+    It shows every receiver of the inbox. Of those that it is given it knows more: their handlers, their circuit
     breakers, their senders and how to sign.
 
     Args:

@@ -221,7 +221,7 @@ def _masked_json(text: str) -> str:
 
 
 def _end_of_credential(text: str, name: str, at: int) -> int | None:
-    """Return where the value of a member ends that has to be masked; None for one that has not."""
+    """Return where the value of a member ends, if it has to be masked; else None."""
     is_several = _SEVERAL.search(name[-_LONGEST:]) is not None
     first = text[at : at + 1]
     if not is_several and not _is_credential(name):

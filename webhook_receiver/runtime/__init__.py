@@ -70,7 +70,7 @@ class Runtime:
         options: the options of the worker.
         clock: a function that returns the time in Unix seconds.
         work: whether a worker in this process runs the handlers of stored deliveries.
-        expect_every: the longest time without a push that is right; None for any.
+        expect_every: the longest time without a push that is expected; None for any.
 
     Raises:
         ConfigurationError: `name` is no text, or `inbox` is no inbox and no URL of one, or `expect_every` cannot work.
@@ -464,7 +464,7 @@ class Runtime:
         return resumed
 
     async def health(self) -> Health:
-        """Return the health of the receiver. The inbox is opened if need be, and a change without meaning is committed.
+        """Return the health of the receiver. The inbox is opened if need be, and a write without effect is committed.
 
         Without an inbox the state is "working", or "silent".
         """

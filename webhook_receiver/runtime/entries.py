@@ -2,9 +2,9 @@
 
 A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
 signature covers that, or the body has it; else of the body, as of any body that is no event: of its bytes, or of the
-form in which it is signed, with what proven headers add to it. A header that no
-signature covers is never in it, except for the event's name where the body alone does not tell two events from each
-other. Where deliveries have tenants, theirs is in it, and in the ordering key: the ids of two tenants may be the same.
+form in which it is signed, with what proven headers add to it. A header that no signature covers is never in it, except
+for the event's name where the body alone does not tell two events from each other. Where deliveries have tenants,
+theirs is in it, and in the ordering key: the ids of two tenants may be the same.
 
 What was polled is known by the same: its own id, its identity, or its bytes. Its key lasts.
 

@@ -30,10 +30,10 @@ _PUSH, _START = "push", "start"
 
 
 class Silence:
-    """The time without a push, and the longest that is right. See the top of this module.
+    """The time without a push, and the longest that is expected. See the top of this module.
 
     Args:
-        every: the longest time without a push that is right, as a timedelta or in seconds.
+        every: the longest time without a push that is expected, as a timedelta or in seconds.
         clock: returns the time in Unix seconds.
 
     Raises:
@@ -42,7 +42,7 @@ class Silence:
 
     def __init__(self, every: timedelta | float, clock: Callable[[], float]) -> None:
         self.limit = span(every, "expect_every")
-        """The longest time without a push that is right, in seconds."""
+        """The longest time without a push that is expected, in seconds."""
         if not _SHORTEST <= self.limit <= _LONGEST:
             raise ConfigurationError(f"expect_every=... is from a minute to 30 days, not {self.limit:g} s")
         self.counts = Counter[str]()

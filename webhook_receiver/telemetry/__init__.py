@@ -3,10 +3,10 @@
 Whoever wants them sets a provider of OpenTelemetry's SDK before the receiver starts, as `serve --metrics-port` does.
 Otherwise nothing is imported, and nothing is measured.
 
-What is measured without it, too, is read when somebody collects: the counters of the runtime and its worker, and what
-the inbox has, as `figures.py` says. That costs a delivery nothing. Recorded as they are taken are only the durations of
-handlers, and spans. `instruments.py` has all metrics, `tracing.py` all spans. No name that a stranger or a sender
-chooses is an attribute of a metric; those of code are bounded.
+Most metrics cost a delivery nothing: they are read when somebody collects them, from the counters of the runtime and
+its worker, which are there anyway, and from what the inbox has (see `figures.py`). Only the durations of handlers, and
+spans, are recorded as they happen. `instruments.py` has all metrics, `tracing.py` all spans. No name that a stranger or
+a sender chooses is an attribute of a metric; the names that code chooses are bounded.
 
 Names are those of the semantic conventions for messaging, version 1.44.0, where there are some
 (opentelemetry.io/docs/specs/semconv/messaging). All others begin with `webhook_receiver.`
@@ -38,10 +38,10 @@ class Telemetry(Protocol):
     async def receive(
         self, headers: Headers, signed_at: float | None, now: float, take: Callable[[str | None], Awaitable[Receipt]]
     ) -> Receipt:
-        """Have a request taken that is verified, and measure that.
+        """Have a verified request taken, and measure that.
 
         Args:
-            headers: its headers.
+            headers: the headers of the request.
             signed_at: the time of its signature, in Unix seconds; None if it states none.
             now: the time of receipt, in Unix seconds.
             take: takes it, given the context to keep with its delivery.

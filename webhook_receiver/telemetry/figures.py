@@ -1,8 +1,8 @@
 """Figures of an inbox: how many deliveries it has in each state, how long the oldest waits, how polls stand.
 
-Of all the processes on an inbox one looks, which holds a lease on that in the inbox itself: to look costs queries, and
-the sum over processes would be a multiple. When it ends another one takes over. Polls are looked at by each process
-that has them.
+Of all the processes on an inbox one looks: to look costs queries, and a sum over the processes would count everything
+several times. That process holds a lease in the inbox itself, and another one takes over when it ends. Polls are looked
+at by each process that has them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from time import monotonic
 from typing import NamedTuple
 
 from ..errors import InboxError
-from ..inbox.base import Inbox
 from ..inbox.polls import NOBODY
 from ..inbox.records import Poll, PollLease, PollOutcome, Stats
 from .observed import Observed
@@ -23,7 +22,7 @@ INTERVAL = 15.0
 """Seconds between two looks."""
 LEASE = 25.0
 """Seconds after which another process may look, when the one that did was killed: it asks every `INTERVAL`. A look that
-takes longer than what is between the two costs the lease, which is taken anew with the next one."""
+takes longer than the difference of the two loses the lease, which the next look takes anew."""
 
 
 class Look(NamedTuple):
@@ -71,18 +70,15 @@ class Figures:
         """Look once, if no other process does."""
         inbox = self._observed.inbox
         async with self._looking:
-            await self._look(inbox)
-
-    async def _look(self, inbox: Inbox) -> None:
-        try:
-            await self._look_at_polls()
-            if not await self._is_mine():
-                self.latest = None
-                return
-            await inbox.check()
-            self.latest = Look(await inbox.stats(), monotonic())
-        except Exception:  # which is logged where it is in anybody's way
-            self.latest = None if self._lease is None else Look(None, monotonic())
+            try:
+                await self._look_at_polls()
+                if not await self._is_mine():
+                    self.latest = None
+                    return
+                await inbox.check()
+                self.latest = Look(await inbox.stats(), monotonic())
+            except Exception:  # which is logged where it is in anybody's way
+                self.latest = None if self._lease is None else Look(None, monotonic())
 
     async def _look_at_polls(self) -> None:
         observed = self._observed

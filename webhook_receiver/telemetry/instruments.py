@@ -23,11 +23,7 @@ COUNTERS: Mapping[str, tuple[Reading, str, str]] = {
     "verifications": (readings.verifications, "{request}", "Verified requests, by the index of the secret."),
     "puts": (readings.puts, "{delivery}", "Deliveries that were put, by whether the inbox had them already."),
     "put.duration_seconds.bucket": (readings.put_durations, "", "Puts that took no longer than `le` seconds."),
-    "receipt.age_seconds.bucket": (
-        readings.ages,
-        "",
-        "Requests that were signed no longer than `le` seconds ago.",
-    ),
+    "receipt.age_seconds.bucket": (readings.ages, "", "Requests that were signed no longer than `le` seconds ago."),
     "attempts": (readings.attempts, "{attempt}", "Attempts, by handler and outcome: done, retry or dead."),
     "dead_letters": (readings.dead_letters, "{delivery}", "Deliveries that have died."),
     "poll.documents": (readings.poll_documents, "{document}", "Documents of a source, by whether they were known."),
@@ -42,7 +38,7 @@ delivery each. `histogram_quantile` of Prometheus takes them as they are.
 GAUGES: Mapping[str, tuple[Reading, str, str]] = {
     "poll.lag": (readings.poll_lag, "s", "Time since the last poll of a source that has not failed."),
     "silence": (readings.silence, "s", "Time since the latest push that this process knows of."),
-    "silence.limit": (readings.silence_limit, "s", "Longest time without a push that is right."),
+    "silence.limit": (readings.silence_limit, "s", "Longest time without a push that is expected."),
     "worker.slots": (readings.slots, "{delivery}", "Deliveries that the worker handles at once, at most."),
     "worker.busy": (readings.busy, "{delivery}", "Deliveries that the worker is handling."),
     "worker.stalled": (readings.stalled, "1", "1 if the worker gets nothing from the inbox, else 0."),

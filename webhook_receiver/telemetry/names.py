@@ -1,4 +1,4 @@
-"""Names and attributes. What code names, such as handlers, is bounded in number and length."""
+"""The names of attributes, and their values: what code names, such as handlers, is bounded in number and length."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LONGEST = 200
 
 
 class Bounded:
-    """The values of one attribute: the first hundred are told, all others are `OTHER`."""
+    """The values of one attribute of metrics: the first `MOST` are told, all others are `OTHER`."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -54,11 +54,11 @@ class Bounded:
         if found is None:
             if len(self._known) >= MOST:
                 return OTHER
-            found = self._known[value] = storable(value)[:LONGEST]
+            found = self._known[value] = cut(value)
         return found
 
 
 @lru_cache
 def cut(text: str) -> str:
-    """Return a text as an attribute of a span."""
+    """Return a text as the value of an attribute."""
     return storable(text)[:LONGEST]

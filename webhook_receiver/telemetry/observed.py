@@ -26,7 +26,7 @@ class Silent(Protocol):
 
     @property
     def limit(self) -> float:
-        """The longest that is right, in seconds."""
+        """The longest that is expected, in seconds."""
         ...
 
     @property

@@ -191,7 +191,7 @@ def silence(of: Source) -> Values:
 
 
 def silence_limit(of: Source) -> Values:
-    """Yield the longest time without a push that is right, in seconds."""
+    """Yield the longest time without a push that is expected, in seconds."""
     if (found := of.observed.silence) is not None:
         yield found.limit, of.own
 

@@ -4,8 +4,8 @@ A receipt has the kind SERVER: somebody waits for the answer; inside of a span o
 its context is kept with the delivery. Every attempt, in whatever process and however late, is its child, so that all of
 a delivery is one trace, sampled as its receipt is; and it links to it, as the semantic conventions ask of a consumer.
 
-A page of a poll has the kind CLIENT, and is to what it brings what a receipt is to its delivery. It is a part of a span
-around it that has not ended, and else a trace of its own: polls go on long after what started them.
+A page of a poll has the kind CLIENT, and its deliveries belong to it as a pushed one belongs to its receipt. It is a
+child of a span around it that has not ended, and else a trace of its own: polls go on long after what started them.
 
 What a stranger sends decides nothing: the header `traceparent` is read only of a request that is verified, and becomes
 a link of its receipt, never the parent, so that nobody else chooses what is sampled.
@@ -149,7 +149,7 @@ def context_of(text: str | None) -> SpanContext | None:
 
 
 def _links(headers: Headers) -> Sequence[Link]:
-    """Return the link to what the sender says that its request belongs to; none if it says nothing that is right."""
+    """Return the link to what the sender says that its request belongs to; none if it says nothing valid."""
     said = [value for name, value in headers if name == b"traceparent"]
     if len(said) != 1:
         return ()
