@@ -11,7 +11,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from ..inbox.commits import COMMITS
 from . import names, readings
-from .readings import Attributes, Bounds, Reading, Source
+from .readings import Attributes, Bounds, Measured, Reading
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 900, 3600)
 """Seconds: the boundaries of the semantic conventions, and beyond, since handlers may take long."""
@@ -68,8 +68,8 @@ class Instruments:
     def __init__(self, meter: Meter) -> None:
         self.bounds = Bounds()
         """The bounds of attributes."""
-        self._sources: WeakSet[Source] = WeakSet()
-        self._using_sources = threading.Lock()
+        self._measured: WeakSet[Measured] = WeakSet()
+        self._using = threading.Lock()
         self._attributes: dict[tuple[str, str, str | None], Attributes] = {}
         self._nothing = Context()
         """A context without a span: an exemplar would cost as much as all else, and Prometheus gets none."""
@@ -94,16 +94,16 @@ class Instruments:
             "Operations that shared these commits.",
         )
 
-    def add(self, source: Source) -> None:
-        """Read these metrics from one more runtime, as long as somebody holds its source."""
-        with self._using_sources:
-            self._sources.add(source)
+    def add(self, measured: Measured) -> None:
+        """Read these metrics from one more runtime, as long as somebody holds this object."""
+        with self._using:
+            self._measured.add(measured)
 
     def _callback(self, reading: Reading) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            with self._using_sources:
-                sources = [*self._sources]
-            return [Observation(value, attributes) for source in sources for value, attributes in reading(source)]
+            with self._using:
+                measured = [*self._measured]
+            return [Observation(value, attributes) for each in measured for value, attributes in reading(each)]
 
         return observe
 

@@ -22,7 +22,7 @@ from .figures import Figures
 from .instruments import Instruments
 from .observed import Observed
 from .polled_page import PolledPage
-from .readings import Bounds, Source
+from .readings import Bounds, Measured
 from .tracing import Tracing, tell_error, tell_failed_poll, tell_page, tell_receipt, text_of
 
 _instruments: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
@@ -68,9 +68,9 @@ class OpenTelemetry:
         self._tracing = tracing
         self._instruments = instruments
         self._figures = Figures(observed)
-        self._source = Source(observed, self._figures, Bounds() if instruments is None else instruments.bounds)
+        self._measured = Measured(observed, self._figures, Bounds() if instruments is None else instruments.bounds)
         if instruments is not None:
-            instruments.add(self._source)
+            instruments.add(self._measured)
 
     async def look(self) -> None:
         """See `Telemetry`."""
@@ -82,7 +82,7 @@ class OpenTelemetry:
     ) -> Receipt:
         """See `Telemetry`."""
         if signed_at is not None:
-            self._source.count_age(now - signed_at)
+            self._measured.count_age(now - signed_at)
         if self._tracing is None:
             return await take(None)
         around = get_current()

@@ -33,8 +33,8 @@ class Bounds:
         self.handlers, self.errors, self.secrets, self.sources = Bounded(), Bounded(), Bounded(), Bounded()
 
 
-class Source:
-    """A runtime that is read, and the figures of its inbox.
+class Measured:
+    """A runtime that is measured, and the figures of its inbox.
 
     Args:
         observed: the runtime.
@@ -49,7 +49,7 @@ class Source:
         self._ages = [0] * (len(AGES) + 1)
 
     def count_age(self, seconds: float) -> None:
-        """Count the age of a delivery at its receipt; one that is signed ahead of our clock has none."""
+        """Count the age of a delivery at its receipt; one that is signed ahead of our clock is 0 s old."""
         self._ages[bisect_left(AGES, seconds)] += 1
 
     @property
@@ -74,17 +74,17 @@ class Source:
         return None if latest is None or latest.is_old else latest
 
 
-Reading = Callable[[Source], Values]
+Reading = Callable[[Measured], Values]
 """A function that yields the values of one metric."""
 
 
-def receipts(of: Source) -> Values:
+def receipts(of: Measured) -> Values:
     """Yield the answered requests, by the status of the response."""
     for status, number in dict(of.observed.counters.answered).items():
         yield number, {**of.own, names.STATUS: status}
 
 
-def rejections(of: Source) -> Values:
+def rejections(of: Measured) -> Values:
     """Yield the rejected requests, by the class of the error; those of this package from 0 on."""
     yield from _by(of, {**_REASONS, **of.observed.rejections.counts}, names.ERROR, of.bounds.errors)
 
@@ -100,48 +100,48 @@ _REASONS = dict.fromkeys(
 """What alerts are about: a series that begins with 1 would have no increase."""
 
 
-def verifications(of: Source) -> Values:
+def verifications(of: Measured) -> Values:
     """Yield the verified requests, by the index of the secret; each from 0 on."""
     secrets = dict.fromkeys(range(of.observed.sender.scheme.secret_count), 0)
     yield from _by(of, {**secrets, **of.observed.secret_usage.counts}, names.SECRET, of.bounds.secrets)
 
 
-def puts(of: Source) -> Values:
+def puts(of: Measured) -> Values:
     """Yield the deliveries that were put, by whether the inbox had them already."""
     counters = of.observed.counters
     for result, numbers in (("stored", counters.stored), ("duplicate", counters.duplicates)):
         yield sum(numbers), {**of.own, names.RESULT: result}
 
 
-def put_durations(of: Source) -> Values:
+def put_durations(of: Measured) -> Values:
     """Yield the puts that took no longer than each bound."""
     counters = of.observed.counters
     numbers = [one + other for one, other in zip(counters.stored, counters.duplicates, strict=True)]
     yield from _buckets(of, LATENCY_BUCKETS, numbers[:UNTIMED])
 
 
-def ages(of: Source) -> Values:
+def ages(of: Measured) -> Values:
     """Yield the verified requests whose signature was no older than each bound."""
     yield from _buckets(of, AGES, of.ages)
 
 
-def _buckets(of: Source, bounds: Sequence[float], numbers: Sequence[int]) -> Values:
+def _buckets(of: Measured, bounds: Sequence[float], numbers: Sequence[int]) -> Values:
     for bound, number in zip([*map(str, bounds), "+Inf"], accumulate(numbers), strict=True):
         yield number, {**of.own, "le": bound}
 
 
-def attempts(of: Source) -> Values:
+def attempts(of: Measured) -> Values:
     """Yield the attempts, by handler and outcome."""
     for (outcome, handler), numbers in of.observed.counters.attempts.copy().items():
         yield sum(numbers), {**of.own, names.HANDLER: of.bounds.handlers.of(handler), names.OUTCOME: outcome}
 
 
-def dead_letters(of: Source) -> Values:
+def dead_letters(of: Measured) -> Values:
     """Yield the deliveries that have died."""
     yield of.observed.counters.dead_letters, of.own
 
 
-def poll_documents(of: Source) -> Values:
+def poll_documents(of: Measured) -> Values:
     """Yield the documents of each source, by whether the inbox had them already."""
     for what, number in dict(of.observed.polled).items():
         result, _, source = what.partition(" ")
@@ -149,7 +149,7 @@ def poll_documents(of: Source) -> Values:
             yield number, {**of.own, names.SOURCE: of.bounds.sources.of(source), names.RESULT: result}
 
 
-def poll_failures(of: Source) -> Values:
+def poll_failures(of: Measured) -> Values:
     """Yield the failed polls of each source."""
     for what, number in dict(of.observed.polled).items():
         result, _, source = what.partition(" ")
@@ -157,7 +157,7 @@ def poll_failures(of: Source) -> Values:
             yield number, {**of.own, names.SOURCE: of.bounds.sources.of(source)}
 
 
-def poll_lag(of: Source) -> Values:
+def poll_lag(of: Measured) -> Values:
     """Yield the seconds since the last poll of each source that has not failed, by any process, or since the start."""
     succeeded = {poll.source: poll.succeeded for poll in of.figures.polls}
     for source in [*of.observed.sources]:
@@ -166,95 +166,95 @@ def poll_lag(of: Source) -> Values:
         yield max(0.0, seconds), {**of.own, names.SOURCE: of.bounds.sources.of(source)}
 
 
-def slots(of: Source) -> Values:
+def slots(of: Measured) -> Values:
     """Yield the number of deliveries that the worker handles at once, at most."""
     if of.observed.worker is not None:
         yield of.observed.options.concurrency, of.own
 
 
-def busy(of: Source) -> Values:
+def busy(of: Measured) -> Values:
     """Yield the number of deliveries that the worker is handling."""
     if (worker := of.observed.worker) is not None:
         yield worker.busy, of.own
 
 
-def stalled(of: Source) -> Values:
+def stalled(of: Measured) -> Values:
     """Yield 1 if the worker gets nothing from the inbox, else 0."""
     if (worker := of.observed.worker) is not None:
         yield int(worker.problem is not None), of.own
 
 
-def silence(of: Source) -> Values:
+def silence(of: Measured) -> Values:
     """Yield the seconds since the latest push, as far as this process knows."""
     if (found := of.observed.silence) is not None:
         yield found.seconds, of.own
 
 
-def silence_limit(of: Source) -> Values:
+def silence_limit(of: Measured) -> Values:
     """Yield the longest time without a push that is expected, in seconds."""
     if (found := of.observed.silence) is not None:
         yield found.limit, of.own
 
 
-def up(of: Source) -> Values:
+def up(of: Measured) -> Values:
     """Yield 1 if deliveries can be stored, else 0."""
     if (look := of.look) is not None:
         yield int(look.stats is not None), of.of_inbox
 
 
-def deliveries(of: Source) -> Values:
+def deliveries(of: Measured) -> Values:
     """Yield the numbers of deliveries, by state."""
     for stats in _stats(of):
         for state, number in stats.counts.items():
             yield number, {**of.of_inbox, names.STATE: str(state)}
 
 
-def running(of: Source) -> Values:
+def running(of: Measured) -> Values:
     """Yield the number of deliveries under a lease."""
     for stats in _stats(of):
         yield stats.running, of.of_inbox
 
 
-def oldest_waiting(of: Source) -> Values:
+def oldest_waiting(of: Measured) -> Values:
     """Yield the age of the oldest delivery that waits, 0 if none does."""
     for stats in _stats(of):
         oldest = stats.oldest_waiting
         yield 0.0 if oldest is None else max(0.0, of.observed.clock() - oldest), of.of_inbox
 
 
-def dead_within_hour(of: Source) -> Values:
+def dead_within_hour(of: Measured) -> Values:
     """Yield the number of deliveries that will be dead within an hour if they go on failing."""
     for stats in _stats(of):
         yield stats.dead_within_hour(of.observed.inbox_clock()), of.of_inbox
 
 
-def paused(of: Source) -> Values:
+def paused(of: Measured) -> Values:
     """Yield the number of paused handlers."""
     for stats in _stats(of):
         yield len(stats.paused), of.of_inbox
 
 
-def size(of: Source) -> Values:
+def size(of: Measured) -> Values:
     """Yield the bytes of the inbox, if it knows."""
     yield from _extra(of, "bytes")
 
 
-def disk_free(of: Source) -> Values:
+def disk_free(of: Measured) -> Values:
     """Yield the free bytes of the disk of the inbox, if it has one of its own."""
     yield from _extra(of, "disk_free_bytes")
 
 
-def _stats(of: Source) -> Iterator[Stats]:
+def _stats(of: Measured) -> Iterator[Stats]:
     if (look := of.look) is not None and look.stats is not None:
         yield look.stats
 
 
-def _extra(of: Source, name: str) -> Values:
+def _extra(of: Measured, name: str) -> Values:
     for stats in _stats(of):
         if (number := stats.extra.get(name)) is not None:
             yield number, of.of_inbox
 
 
-def _by(of: Source, numbers: Mapping[Any, int], attribute: str, bounded: Bounded) -> Values:
+def _by(of: Measured, numbers: Mapping[Any, int], attribute: str, bounded: Bounded) -> Values:
     for value, number in dict(numbers).items():
         yield number, {**of.own, attribute: bounded.of(str(value))}
