@@ -29,8 +29,8 @@ def worker(
 ) -> None:
     """Run a receiver's handlers without serving requests.
 
-    Other than for its health, that is. It handles the deliveries in the receiver's inbox, beside other workers on any
-    number of machines. Other processes then only receive: WebhookReceiver(..., work=False).
+    It handles the deliveries in the receiver's inbox, beside other workers on any number of machines, and serves
+    nothing but its health. Other processes then only receive: WebhookReceiver(..., work=False).
     """
     import asyncio
     import logging.config
