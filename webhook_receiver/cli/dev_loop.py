@@ -43,14 +43,13 @@ from .mounted import TOKEN, Mounted, unreached_in
 from .notification import UP42, Notifier
 from .output import fail, printable
 from .secret_option import read_secret, typed
-from .simulator_server import document_of, show_json
+from .simulator_server import show_json
 
 _PLAYED = {"copernicus": "copernicus", "planet-orders": "planet", "skyfi": "skyfi"}
 """The providers that `simulator --as` plays and a URL alone tells of, by the names of their senders."""
 
 SECRET = "try-me"  # noqa: S105 - that of a receiver that listens on the loopback, for a while
 """The secret in the environment of the app, if none is given."""
-
 
 _NOT_KEPT = "the receiver has no inbox in a file or database: results of handlers are not shown here"
 
@@ -362,16 +361,12 @@ def _commands(
 
 
 def _show_attempt(outgoing: Outgoing, made: SendAttempt) -> None:
-    attempt = document_of(outgoing, made)
-    ok = attempt["status"] is not None and 200 <= attempt["status"] <= 299
-    about = attempt["orderId"] or ("a test" if attempt["test"] else "")
-    response = f"{attempt['status'] or ''} {attempt['reason']}".strip()
-    again = "" if attempt["ended"] else ", will be sent again"
-    took = f"in {attempt['seconds'] * 1000:.1f} ms" + (
-        f", attempt {attempt['attempt']}" if attempt["attempt"] > 1 else ""
-    )
-    line = f"{_clock(attempt['at'])} {attempt['event']} {about}: {response} {took}{again}"
-    output.say(printable(line), "green" if ok else "red")
+    about = outgoing.order_id or ("a test" if outgoing.test else "")
+    response = f"{made.status or ''} {made.reason}".strip()
+    number = f", attempt {made.number}" if made.number > 1 else ""
+    again = "" if outgoing.ended else ", will be sent again"
+    line = f"{_clock(made.at)} {outgoing.event} {about}: {response} in {made.seconds * 1000:.1f} ms{number}{again}"
+    output.say(printable(line), "green" if 200 <= (made.status or 0) <= 299 else "red")
 
 
 def _show_result(result: HandlerResult) -> None:

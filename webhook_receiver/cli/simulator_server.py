@@ -112,12 +112,7 @@ def _style(outgoing: Outgoing) -> str:
 
 def show_json(outgoing: Outgoing, made: SendAttempt) -> None:
     """Print an attempt as JSON, without what is long."""
-    output.say_json(document_of(outgoing, made))
-
-
-def document_of(outgoing: Outgoing, made: SendAttempt) -> dict[str, Any]:
-    """Return an attempt as JSON can hold it, without what is long."""
     document: dict[str, Any] = outgoing.as_json() | made.as_json() | {"url": without_secret(made.url)}
     for long in ("body", "headers", "attempts", "faults"):
         document.pop(long)
-    return document | {"id": outgoing.id, "number": outgoing.number, "attempt": made.number}
+    output.say_json(document | {"id": outgoing.id, "number": outgoing.number, "attempt": made.number})
