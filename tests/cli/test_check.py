@@ -434,7 +434,6 @@ def test_the_clock_is_compared_with_that_of_a_server_that_is_named(tmp_path: Pat
         assert each["message"] == f"this machine's clock cannot be compared: {why}"
 
 
-CONTEXT = "from contextlib import asynccontextmanager, AsyncExitStack\n"
 LIFESPANS = {
     "lifespan=hooks.lifespan": True,
     "": False,

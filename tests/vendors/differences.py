@@ -97,15 +97,6 @@ def lenient_hex(header: str, by: str = "Node", *, prefix: str = "") -> Differenc
     )
 
 
-def upper_hex(header: str, by: str = "") -> Difference:
-    return Difference(
-        "it takes hex in upper case",
-        "there",
-        lambda request: request.header(header).lower() != request.header(header),
-        by,
-    )
-
-
 HS256, RS256 = r"[\w-]{42}[AEIMQUYcgkosw048]", r"[\w-]{341}[AQgw]"
 """The signatures of tokens, by an HMAC of SHA-256 and by a key of 2048 bits, in base64url without padding."""
 
