@@ -14,11 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..inspector.gate import is_own_origin
 from ..inspector.loopback import is_loopback_name
 
-_OWN = (
-    None,
-    "same-origin",
-    "none",
-)  # of Sec-Fetch-Site (w3.org/TR/fetch-metadata): a program, our page, typed
+_OWN = (None, "same-origin", "none")
+"""Sec-Fetch-Site (w3.org/TR/fetch-metadata) of a program, of our own page, and of an address that was typed."""
 
 
 class NoStrangersPages:
