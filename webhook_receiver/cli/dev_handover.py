@@ -26,39 +26,39 @@ from ..capture.rejected_request import MOST_OF_A_BODY, RejectedRequest
 from ..errors import WebhookError
 from ..receiver import WebhookReceiver
 
-PLACE = "WEBHOOK_DEV_REJECTIONS"
-"""The variable with the path of the socket that takes them."""
+SOCKET = "WEBHOOK_DEV_REJECTIONS"
+"""The variable with the path of the socket that takes rejected requests."""
 _WAITING = 100  # requests that wait to be handed over; more are left out
 _PATIENCE = 5.0  # seconds for one
 
 
-def broken(place: str) -> str:
+def broken(path: str) -> str:
     """Return why the app does not start, by the path of the socket; empty if it does."""
     try:
-        return _broken(place).read_text(encoding="utf-8")
+        return _broken(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
 
 
-def _broken(place: str) -> Path:
-    return Path(place).with_name("broken")
+def _broken(path: str) -> Path:
+    return Path(path).with_name("broken")
 
 
 @contextmanager
-def loading(place: str) -> Generator[None]:
+def loading(path: str) -> Generator[None]:
     """Tell the inspector why what this block does fails: the app cannot be loaded."""
     try:
         yield
     except BaseException as error:
-        _tell(place, error)
+        _tell(path, error)
         raise
-    _broken(place).unlink(missing_ok=True)
+    _broken(path).unlink(missing_ok=True)
 
 
-def _tell(place: str, error: BaseException) -> None:
-    written = _broken(place).with_suffix(".new")
+def _tell(path: str, error: BaseException) -> None:
+    written = _broken(path).with_suffix(".new")
     written.write_text(_cause(error), encoding="utf-8")
-    written.replace(_broken(place))  # so that nobody reads a part of it
+    written.replace(_broken(path))  # so that nobody reads a part of it
 
 
 def _cause(error: BaseException) -> str:
@@ -129,22 +129,22 @@ class _Exchange:
 _exchange: ContextVar[_Exchange | None] = ContextVar("webhook_receiver_dev_exchange", default=None)
 
 
-def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -> ASGIApp:
+def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], path: str) -> ASGIApp:
     """Return an app that hands over what its receivers reject, and why it does not start.
 
     Args:
         served: the app.
         receivers: its receivers, first those that the inspector has, in the same order.
-        place: the path of the socket.
+        path: the path of the socket.
     """
     waiting: Queue[RejectedRequest] = Queue(_WAITING)
-    Thread(target=_hand_over, args=(waiting, place), name="rejections", daemon=True).start()
+    Thread(target=_hand_over, args=(waiting, path), name="rejections", daemon=True).start()
     for number, each in enumerate(receivers):
         each.runtime.rejections.note = partial(_note, each, number)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _start(served, place, scope, receive, send)
+            await _start(served, path, scope, receive, send)
             return
         if scope["type"] != "http":
             await served(scope, receive, send)
@@ -162,7 +162,7 @@ def watched(served: ASGIApp, receivers: Sequence[WebhookReceiver], place: str) -
     return app
 
 
-async def _start(served: ASGIApp, place: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def _start(served: ASGIApp, path: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the lifespan of an app, and tell why its start fails."""
     is_failed = False
 
@@ -175,7 +175,7 @@ async def _start(served: ASGIApp, place: str, scope: Scope, receive: Receive, se
         await served(scope, receive, watched_send)
     except BaseException as error:
         if is_failed:  # else it knows no lifespan
-            _tell(place, error)
+            _tell(path, error)
         raise
 
 
@@ -185,11 +185,11 @@ def _note(hooks: WebhookReceiver, place: int, error: WebhookError) -> None:
         exchange.rejected = (hooks.name, place, error)
 
 
-def _hand_over(waiting: Queue[RejectedRequest], place: str) -> None:
+def _hand_over(waiting: Queue[RejectedRequest], path: str) -> None:
     """Hand over each request that waits."""
     while True:
         request = waiting.get()
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:  # or dev is at its end
             connection.settimeout(_PATIENCE)
-            connection.connect(place)
+            connection.connect(path)
             connection.sendall(request.as_bytes())

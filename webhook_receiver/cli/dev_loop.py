@@ -33,7 +33,7 @@ from ..signatures.scheme import secret_places
 from ..simulator import Simulator, payloads
 from ..simulator.store import Outgoing, SendAttempt
 from . import app_loader, challenge, dev_processes, dev_rejections, output, serve
-from .dev_handover import PLACE, broken
+from .dev_handover import SOCKET, broken
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
@@ -121,8 +121,8 @@ def run(
         receivers = [each.hooks for each in targets]
         asyncio.run(serve.try_inboxes(*receivers))
         rejections = Rejections([*receivers, *(each.hooks for each in unreached)], dev_rejections.explain)
-        with dev_rejections.taken(rejections) as place:
-            plan = replace(plan, environment={PLACE: place})
+        with dev_rejections.taken(rejections) as socket:
+            plan = replace(plan, environment={SOCKET: socket})
             asyncio.run(_run(plan, targets, unreached, rejections, as_json=as_json))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{module} cannot start: {error}") from None
@@ -184,7 +184,7 @@ async def _run(
 ) -> None:
     started = time.time()
     on_attempt = show_json if as_json else _show_attempt
-    inspector = partial(_inspector, targets, rejections, partial(broken, plan.environment[PLACE]))
+    inspector = partial(_inspector, targets, rejections, partial(broken, plan.environment[SOCKET]))
     tell = partial(_tell_inspector, plan, unreached, as_json=as_json)
     async with dev_processes.running(plan, on_attempt, inspector, introduce=tell) as loop:
         if not as_json:

@@ -28,7 +28,7 @@ from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
 from . import output
 from .browsers import NoStrangersPages
-from .dev_handover import PLACE, broken
+from .dev_handover import SOCKET, broken
 from .options import SECRET_VARIABLES
 
 USER, PASSWORD = "dev", "anything"
@@ -127,7 +127,7 @@ class LocalLoop:
         self._receiver = await self._start(*served, stdout=plan.log)
         told, until = "", time.monotonic() + _PATIENCE
         while not await self._responds():
-            why = broken(plan.environment[PLACE]) if PLACE in plan.environment else ""
+            why = broken(plan.environment[SOCKET]) if SOCKET in plan.environment else ""
             if self._receiver.returncode is not None:
                 raise ProcessEnded(f"the receiver did not start{': ' if why else ''}{why}")
             if why and plan.reload:

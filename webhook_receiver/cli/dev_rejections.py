@@ -41,12 +41,12 @@ def taken(rejections: Rejections) -> Generator[str]:
                 rejections.add(RejectedRequest.from_bytes(self.rfile.read(_MOST)))
 
     with TemporaryDirectory(prefix="webhook-receiver-") as folder:
-        place = os.path.join(folder, "rejected")
-        with _Server(place, Handler) as server:
+        path = os.path.join(folder, "rejected")
+        with _Server(path, Handler) as server:
             thread = Thread(target=server.serve_forever, args=(0.1,))
             thread.start()
             try:
-                yield place
+                yield path
             finally:
                 server.shutdown()
                 thread.join()

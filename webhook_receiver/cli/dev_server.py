@@ -14,7 +14,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
-from .dev_handover import PLACE, loading, watched
+from .dev_handover import SOCKET, loading, watched
 from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in, unreached_in
 from .options import PARSER
@@ -45,7 +45,7 @@ def main(target: str, path: str, port: str, reload: str) -> None:
 
 def app() -> ASGIApp:
     """Return the app to serve; called in the process that serves it."""
-    with loading(os.environ[PLACE]) if PLACE in os.environ else nullcontext():
+    with loading(os.environ[SOCKET]) if SOCKET in os.environ else nullcontext():
         served = loaded_again(load_app, os.environ[TARGET])
         found = [each.hooks for each in (*receivers_of(served, os.environ[PATH]), *unreached_in(served))]
         others = [each for each in every_receiver() if all(each is not one for one in found)]
@@ -54,7 +54,7 @@ def app() -> ASGIApp:
             keep_apart(hooks)
             key_of_dev(hooks)
     whole = beside_health(served, os.environ[PATH]) if isinstance(served, WebhookReceiver) else served
-    return watched(whole, receivers, os.environ[PLACE]) if PLACE in os.environ else whole
+    return watched(whole, receivers, os.environ[SOCKET]) if SOCKET in os.environ else whole
 
 
 def receivers_of(served: ASGIApp, path: str) -> list[Mounted]:
