@@ -192,6 +192,14 @@ def free_port() -> int:
             return port
 
 
+def free_ports(count: int) -> list[int]:
+    """Return so many different ports, as `free_port` finds them."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return [*found]
+
+
 def accepted(port: int) -> None:
     """Wait until a port of the loopback takes connections."""
     deadline = time.monotonic() + 30

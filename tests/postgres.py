@@ -8,7 +8,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.helpers import free_port
 from webhook_receiver.inbox.postgres.connection import Server
 from webhook_receiver.inbox.postgres.schema import migrate
 
@@ -66,12 +66,6 @@ def _may_run(program: Path) -> bool:
         return subprocess.run([program, "--version"], user=USER, cwd="/", stdout=subprocess.DEVNULL).returncode == 0
     except PermissionError:
         return False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Postgres:

@@ -13,7 +13,6 @@ import pydoc
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -26,7 +25,7 @@ import pytest
 
 import webhook_receiver
 from tests.commands import COMMAND, run
-from tests.helpers import ROOT, printed, running, serving
+from tests.helpers import ROOT, free_port, free_ports, printed, running, serving
 from webhook_receiver import SQLiteInbox, errors, senders
 from webhook_receiver.errors import DISTRIBUTION
 from webhook_receiver.simulator import Simulator, simulator_app
@@ -305,7 +304,7 @@ def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
 
 def test_another_provider_is_played_as_the_guide_says(tmp_path: Path) -> None:
     start, order = ORDERED
-    (port,) = free_ports(1)
+    port = free_port()
     process = subprocess.Popen(
         prepared(start.replace("8043", str(port)), "http://127.0.0.1:9"),
         cwd=tmp_path,
@@ -382,7 +381,7 @@ def test_every_check_is_in_the_guide() -> None:
 
 def test_a_request_is_caught_explained_and_made_a_test_of(tmp_path: Path) -> None:
     capture, explain, to_test = CAUGHT
-    (port,) = free_ports(1)
+    port = free_port()
     process = subprocess.Popen(
         [*(word if word != "8000" else str(port) for word in prepared(capture, "")), "--json"],
         cwd=tmp_path,
@@ -427,14 +426,6 @@ def passed(file: Path) -> int:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return int(re.findall(r"(\d+) passed", done.stdout)[0])
-
-
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def prepared(line: str, url: str) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.postgres import free_port
+from tests.helpers import free_port
 
 from .environments import THIS
 from .figures import Cell, Found, Target

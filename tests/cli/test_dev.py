@@ -10,7 +10,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.commands import COMMAND, run
-from tests.helpers import ROOT, SECRET, printed
+from tests.helpers import ROOT, SECRET, free_ports, printed
 
 MODULE = """
 import os
@@ -72,10 +72,8 @@ class Dev:
 
 
 def _on_free_ports() -> list[str]:
-    with ExitStack() as taken:
-        listeners = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        ports = [str(each.getsockname()[1]) for each in listeners]
-    return ["--port", ports[0], "--simulator-port", ports[1], "--inspector-port", ports[2]]
+    port, simulator_port, inspector_port = map(str, free_ports(3))
+    return ["--port", port, "--simulator-port", simulator_port, "--inspector-port", inspector_port]
 
 
 @contextmanager

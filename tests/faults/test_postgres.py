@@ -21,7 +21,8 @@ import pytest
 from tests.faults.harness import HANDLERS, Sender, Server, ask, assert_order, delivery, doubled, moment, runs
 from tests.faults.ledger import SLACK, begin_postgres, collect_postgres, faults
 from tests.faults.storm import Operator, Storm, kills, seconds, seeded, told
-from tests.postgres import Postgres, execute, free_port, migrated, postgres
+from tests.helpers import free_port
+from tests.postgres import Postgres, execute, migrated, postgres
 
 LEASE = 1.0  # seconds
 COMMANDS = ("replay", "replay", "purge", "pause", "check", "stats", "export")
