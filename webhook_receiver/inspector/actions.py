@@ -21,6 +21,8 @@ AT_ONCE = 200
 """Deliveries in one transaction."""
 PART = 1.0
 """Seconds of work in one request, about."""
+MOST_OF_A_REASON = 500
+"""Characters of a reason."""
 COUNT = 0.5
 """Seconds that are counted for a confirmation, at most."""
 _LOOK = 0.2  # seconds that the next ones are looked for

@@ -9,12 +9,10 @@ from starlette.responses import Response
 
 from ...errors import ConfigurationError
 from ...inbox.records import DEAD_LETTER_HANDLER, AuditRecord, Filter, State, Total
-from ..actions import counted, is_handler, numbered, part, record, record_of
+from ..actions import MOST_OF_A_REASON, counted, is_handler, numbered, part, record, record_of
 from ..choice import Choice, choice
 from ..site import Problem, View
 
-MOST_OF_A_REASON = 500
-"""Characters of a reason."""
 _AGAIN = (State.UNHANDLED, State.DONE, State.DEAD)
 """The states that are replayed or purged where none is named: what waits is not."""
 _MORE_HANDLERS = 200

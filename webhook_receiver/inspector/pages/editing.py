@@ -11,7 +11,7 @@ from ...errors import NotAnEvent
 from ...inbox.records import StoredDelivery
 from ...receiver import WebhookReceiver
 from ...runtime.edit import edit
-from ..actions import record
+from ..actions import MOST_OF_A_REASON, record
 from ..bodies import text_of
 from ..site import Problem, View
 from ..summaries import SHORT
@@ -45,7 +45,7 @@ async def replay_edited(view: View) -> Response:
             parameters = {
                 "delivery": stored.summary.id,
                 "sha256 of the body": digest,
-                "reason": view.sent("reason")[:500],
+                "reason": view.sent("reason")[:MOST_OF_A_REASON],
             }
             await record(view, "edit", parameters, 1)
         id = await edit(hooks.runtime, stored.summary.id, body, once=view.sent("once")[:100] or None)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ...inbox.records import Filter, State
 from ...receiver import WebhookReceiver
-from ..actions import counted, is_handler, record
+from ..actions import MOST_OF_A_REASON, counted, is_handler, record
 from ..site import Problem, View
 from ..summaries import short_name
 
@@ -28,7 +28,7 @@ async def confirm_resume(view: View) -> Response:
 async def pause(view: View) -> Response:
     """Pause a handler."""
     handler, hooks, count = await _named(view, unquote(view.sent("handler")))
-    await record(view, "pause", {"handler": handler, "reason": view.sent("reason").strip()[:_MOST]}, count)
+    await record(view, "pause", {"handler": handler, "reason": view.sent("reason").strip()[:MOST_OF_A_REASON]}, count)
     await (view.inbox.pause(handler, view.now) if hooks is None else hooks.runtime.pause(handler))
     return view.redirect("/handlers")
 
