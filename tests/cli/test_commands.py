@@ -473,7 +473,7 @@ def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
         (["--sender", "github", "--secret", "s", "--event", "push", "--stale"], "signatures of github state no time"),
         (
             ["--sender", "standard-webhooks", "--secret", "not base64!", "--event", "a"],
-            "Invalid value for --secret: a secret",
+            "Invalid value for the secret: a secret",
         ),
         (["--hooks", "others:hub", "--secret", "s"], "a receiver has its own sender and secret"),
         (["--hooks", "others:hub", "--sender", "github"], "a receiver has its own sender and secret"),

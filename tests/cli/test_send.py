@@ -74,6 +74,13 @@ def test_a_file_without_a_secret_is_told_with_the_option_or_the_variable_that_na
     assert "Invalid value for WEBHOOK_RECEIVER_SECRET_FILE: cannot read" in sent(url).stderr
 
 
+def test_a_secret_that_the_sender_cannot_have_is_told_wherever_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "Invalid value for the secret: a secret of Standard Webhooks is base64"
+    assert told in sent("http://127.0.0.1:9/", "--sender", "svix", "--secret", "whsec_!").stderr
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_!")
+    assert told in sent("http://127.0.0.1:9/", "--sender", "svix").stderr
+
+
 def test_the_secret_is_in_the_file_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.write_text("KbsDE5kGZoDiPCFd\n", encoding="utf-8")

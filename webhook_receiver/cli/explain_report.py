@@ -94,7 +94,7 @@ def against(
     try:
         sender = chosen.preset.registering(secrets, shown)
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--secret") from None
+        raise typer.BadParameter(str(error), param_hint="the secret") from None
     return Against(chosen, sender, secrets, shows_token=shown is not None)
 
 
@@ -118,7 +118,7 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
             content_encodings=of.content_encodings,
         )
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--secret") from None
+        raise typer.BadParameter(str(error), param_hint="the secret") from None
     asked = challenge_in(of, head, found.body, result.now)
     if asked is not None and (asked.status is not None or found.method != "POST"):
         return _show_challenge(found, against, asked, as_json=as_json)

@@ -132,7 +132,7 @@ class Notifier:
                 unauthorized=advice,
             )
         except ConfigurationError as error:
-            raise BadParameter(str(error), param_hint="--secret") from None
+            raise BadParameter(str(error), param_hint="the secret") from None
 
     def check_stated_time(self) -> None:
         """Reject a sender whose signatures state no time, so that none of its deliveries can be stale.
