@@ -6,7 +6,6 @@ The model of the settings is slow to import, so it is left alone where nothing i
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +15,8 @@ import typer
 from ..errors import ConfigurationError
 
 PREFIX = "WEBHOOK_RECEIVER_"
-_TABLE = re.compile(rb"(?<![\w-])webhook-receiver[\"']?\s*[].=]")
-"""Where a table of ours may begin, also as `[tool."webhook-receiver"]` or `tool.webhook-receiver.app = ...`."""
+_TABLE = "webhook-receiver"
+"""Our table below `tool`, in `pyproject.toml`."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "serve": (
@@ -43,9 +42,16 @@ def is_given() -> bool:
     if any(name.upper().startswith(PREFIX) for name in os.environ):
         return True
     try:
-        return _TABLE.search(Path("pyproject.toml").read_bytes()) is not None
+        text = Path("pyproject.toml").read_text(encoding="utf-8")
+        if _TABLE not in text:
+            return False
+        import tomllib
+
+        return _TABLE in tomllib.loads(text).get("tool", ())
     except OSError:
         return False
+    except (ValueError, TypeError):  # which the model tells
+        return True
 
 
 def settings() -> Any:
