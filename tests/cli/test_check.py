@@ -452,6 +452,7 @@ LIFESPANS = {
     "lifespan=asks_inside(hooks)": False,
     "lifespan=asks_of_an_object": False,
     "lifespan=asks_and_starts": True,
+    "lifespan=starts_by_a_method": True,
 }
 FUNCTIONS = """
 import main
@@ -542,6 +543,18 @@ async def asks_of_an_object(app):
 async def asks_and_starts(app):
     print(hooks.name)
     async with hooks:
+        yield
+
+class Begins(WebhookReceiver):
+    @asynccontextmanager
+    async def begun(self):
+        async with self:
+            yield
+hooks.__class__ = Begins
+
+@asynccontextmanager
+async def starts_by_a_method(app):
+    async with hooks.begun():
         yield
 
 class Lives:

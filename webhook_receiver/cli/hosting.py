@@ -17,7 +17,7 @@ from ..runtime.findings import Finding
 from .mounted import all_in, instead_of
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-_STARTING = ("lifespan", "__aenter__", "runtime")  # what of a receiver may start it
+_ASKING = {*dir(WebhookReceiver)} - {"lifespan", "__aenter__", "runtime"}  # what of a receiver does not start it
 _DEEPEST = 8  # functions inside one another that a lifespan is followed through
 
 
@@ -178,12 +178,15 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _only_asked(code: CodeType) -> set[str]:
-    """Return the names in a function that stand for nothing but what is asked of them, as in `print(hooks.name)`."""
+    """Return the names in a function that stand for nothing but what is asked of them, as in `print(hooks.name)`.
+
+    What a subclass of the user's adds to a receiver may start it.
+    """
     asked, used = set[str](), set[str]()
     for each in _codes(code):
         for first, then in pairwise(dis.get_instructions(each)):
             if first.opname.startswith("LOAD_") and first.opname != "LOAD_CONST" and isinstance(first.argval, str):
-                is_asked = then.opname in ("LOAD_ATTR", "LOAD_METHOD") and then.argval not in _STARTING
+                is_asked = then.opname in ("LOAD_ATTR", "LOAD_METHOD") and then.argval in _ASKING
                 (asked if is_asked else used).add(first.argval)
     return asked - used
 
