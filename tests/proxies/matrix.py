@@ -99,6 +99,10 @@ def ready() -> Case:
     return Case("ready", "202", [request()])
 
 
+HEALTHY = "200 of its own"
+"""How the app answers a request for its health."""
+
+
 def health() -> list[Case]:
     """Return how a stranger may ask for the health of the app."""
     ways = {
@@ -114,7 +118,16 @@ def health() -> list[Case]:
         name: request(method=b"GET", target=target, scheme=scheme, body=b"", framing=b"")
         for name, (target, scheme) in ways.items()
     }
-    return [Case(name, "200 of its own", [each]) for name, each in asked.items()]
+    return [Case(name, HEALTHY, [each]) for name, each in asked.items()]
+
+
+def detours() -> list[Case]:
+    """Return requests for other paths, of which a proxy may make that of the health."""
+    targets = (b"//healthz", b"/./healthz", b"/.//healthz", b"/.///healthz%2F", b"/%2e//healthz", b"/a/..//healthz")
+    return [
+        Case(target.decode(), "405", [request(method=b"GET", target=target, body=b"", framing=b"")])
+        for target in targets
+    ]
 
 
 def _signed_headers() -> Iterator[Case]:

@@ -20,7 +20,7 @@ from . import http2
 from .app import WholeRequest, make_app
 from .client import answer
 from .guide import HTTP2, PAGE, PROXIES, SERVERS, commands, differences, pins
-from .matrix import MIB, Case, cases, health, request
+from .matrix import HEALTHY, MIB, Case, cases, detours, health, request
 from .programs import PROXIES_HERE, TRAEFIK, Proxy, behind, found, running, told
 
 HEADINGS = {each.heading: each for each in (*PROXIES_HERE, TRAEFIK)}
@@ -104,6 +104,9 @@ def check(proxy: Proxy, program: str, folder: Path) -> None:
 def check_health_is_kept_from_outside(inside: int, outside: int, tls: ssl.SSLContext) -> None:
     for case in health():
         assert (answer(inside, case), answer(outside, case, tls)) == (case.answer, "404 of its own"), case.name
+    for case in detours():
+        assert answer(inside, case) == case.answer, case.name
+        assert answer(outside, case, tls) != HEALTHY, case.name
 
 
 def on_this_machine(proxy: Proxy) -> str:
