@@ -324,7 +324,10 @@ def _out_of_order(evidence: Evidence) -> list[str]:
 
 
 def _crashed(evidence: Evidence) -> list[str]:
-    """Return what was counted as crashed though it had not begun, and its worker had it from memory only."""
+    """Return what was counted as crashed though it had not begun, and its worker had it from memory only.
+
+    What was tracked before, if only by another process that could not know of the worker's end, is counted.
+    """
     begun: dict[Name, float] = {}
     for run in evidence.runs:
         begun.setdefault((run.order, run.number), run.at)
@@ -334,8 +337,7 @@ def _crashed(evidence: Evidence) -> list[str]:
         owner = evidence.owners.get(crash.seq)
         if begun.get(name, float("inf")) < crash.at or crash.lease != owner or owner is None:
             continue
-        process = evidence.processes[owner]
-        tracked = evidence.changes[crash.seq][0].at - ROUNDED
-        if not any(start >= tracked for start, _ in evidence.away.get(process, ())):
+        if crash.at <= evidence.changes[crash.seq][0].at + ROUNDED:
+            process = evidence.processes[owner]
             found.append(f"{name} was counted as crashed with process {process}, where it had not begun")
     return found

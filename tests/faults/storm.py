@@ -254,7 +254,7 @@ class Storm:
             self.standstills += 1
             victim.stand_still()
             return self._chosen.uniform(0.5, 2.0) * LEASE
-        if die < 0.13 and not self._still[number]:
+        if die < 0.13 and not any(self._still):  # one that stands still may have the lock that a stop waits for
             victim.stop()
             self.stops += 1
         else:
