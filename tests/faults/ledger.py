@@ -25,6 +25,8 @@ from tests.faults.harness import HANDLERS, Run, name_of_old, runs
 from webhook_receiver import SQLiteInbox
 
 FINAL = ("done", "dead", "unhandled")
+LEASE = 1.0
+"""Seconds for which a process's sign of life counts, see `app.OPTIONS`."""
 SLACK = 1.0
 """Seconds within which what has run is certainly settled."""
 ROUNDED = 0.005
@@ -326,7 +328,8 @@ def _out_of_order(evidence: Evidence) -> list[str]:
 def _crashed(evidence: Evidence) -> list[str]:
     """Return what was counted as crashed though it had not begun, and its worker had it from memory only.
 
-    What was tracked before, if only by another process that could not know of the worker's end, is counted.
+    What was tracked before the worker's end is counted; and what another process tracked soon after it, which could not
+    know of that as long as the worker's last sign of life counted.
     """
     begun: dict[Name, float] = {}
     for run in evidence.runs:
@@ -337,7 +340,8 @@ def _crashed(evidence: Evidence) -> list[str]:
         owner = evidence.owners.get(crash.seq)
         if begun.get(name, float("inf")) < crash.at or crash.lease != owner or owner is None:
             continue
-        if crash.at <= evidence.changes[crash.seq][0].at + ROUNDED:
-            process = evidence.processes[owner]
+        process = evidence.processes[owner]
+        tracked = evidence.changes[crash.seq][0].at - ROUNDED
+        if not any(start + LEASE >= tracked for start, _ in evidence.away.get(process, ())):
             found.append(f"{name} was counted as crashed with process {process}, where it had not begun")
     return found

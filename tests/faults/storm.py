@@ -19,9 +19,8 @@ from pathlib import Path
 from tests import commands
 from tests.faults.forked import Forked
 from tests.faults.harness import HANDLERS, Sender, ask, moment
-from tests.faults.ledger import Name
+from tests.faults.ledger import LEASE, Name
 
-LEASE = 1.0  # seconds
 PATIENCE = 60.0  # seconds for a process to answer once nothing befalls it any more
 SLOW = 0.3
 """The part of its lease for which a process may get no time, before it counts as one that stood still."""
