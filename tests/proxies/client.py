@@ -57,4 +57,9 @@ def _read(file: BufferedReader, method: bytes) -> str:
     else:
         length = headers.get("content-length")
         file.read(None if length is None else int(length))
-    return str(int(status)) + ("" if MARK.decode() in headers else " of its own")
+    return told(status, is_of_app=MARK.decode() in headers)
+
+
+def told(status: bytes, *, is_of_app: bool) -> str:
+    """Return an answer as the matrix has it."""
+    return str(int(status)) + ("" if is_of_app else " of its own")

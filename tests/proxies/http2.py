@@ -12,7 +12,7 @@ from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, Stre
 from h2.exceptions import ProtocolError
 
 from .app import MARK
-from .client import PATIENCE
+from .client import PATIENCE, told
 from .matrix import Case, Pairs, Request, cases
 
 OF_ONE_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
@@ -79,7 +79,8 @@ def _ask(connection: ssl.SSLSocket, http: H2Connection, request: Request) -> str
             received = connection.recv(65536)
             for event in http.receive_data(received):
                 if isinstance(event, ResponseReceived):
-                    found = _told(event)
+                    headers = dict(event.headers)
+                    found = told(headers[b":status"], is_of_app=MARK in headers)
                 elif isinstance(event, DataReceived):
                     http.acknowledge_received_data(event.flow_controlled_length, stream)
                 elif isinstance(event, StreamEnded | StreamReset | ConnectionTerminated):
@@ -88,8 +89,3 @@ def _ask(connection: ssl.SSLSocket, http: H2Connection, request: Request) -> str
                 return found
     except (OSError, ProtocolError):
         return found
-
-
-def _told(event: ResponseReceived) -> str:
-    headers = dict(event.headers)
-    return headers[b":status"].decode() + ("" if MARK in headers else " of its own")

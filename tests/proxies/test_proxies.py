@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,14 +34,16 @@ WHEELS = {
 
 def otherwise(port: int, tls: ssl.SSLContext | None = None) -> dict[str, str]:
     """Send the whole matrix; return what is answered otherwise than it tells."""
-    answers = [(case, answer(port, case, tls)) for case in cases()]
-    return {case.name: given for case, given in answers if given != case.answer}
+    return _others((case, answer(port, case, tls)) for case in cases())
 
 
 def otherwise_over_http2(port: int, tls: ssl.SSLContext) -> dict[str, str]:
     """Send what of the matrix HTTP/2 can carry; return what is answered otherwise than it tells."""
     tls.set_alpn_protocols(["h2"])
-    answers = [(case, http2.answer(port, case, tls)) for case in http2.cases_of_http2()]
+    return _others((case, http2.answer(port, case, tls)) for case in http2.cases_of_http2())
+
+
+def _others(answers: Iterable[tuple[Case, str]]) -> dict[str, str]:
     return {case.name: given for case, given in answers if given != case.answer}
 
 
@@ -94,10 +96,11 @@ def check(proxy: Proxy, program: str, folder: Path) -> None:
         serving(make_app()) as url,
         behind(proxy, program, url.removeprefix("http://"), folder) as (port, tls),
     ):
-        assert otherwise(port, tls) == told(proxy, program)
+        listed = told(proxy, program)
+        assert otherwise(port, tls) == listed
         check_health_is_kept_from_outside(port_of(url), port, tls)
         carried = {case.name for case in http2.cases_of_http2()}
-        alike = {case: given for case, given in told(proxy, program).items() if case in carried}
+        alike = {case: given for case, given in listed.items() if case in carried}
         assert otherwise_over_http2(port, tls) == alike | told(proxy, program, HTTP2)
 
 
