@@ -84,19 +84,19 @@ def found(target: str, reference: str | None) -> list[Found]:
     Raises:
         BadParameter: there is no such module or name, or the app has no receiver.
     """
-    settings = list[Found]()
+    clock = list[Found]()
     offset = None
     if reference is not None:
         try:
             offset = _offset_of(reference)
         except ConfigurationError as error:
-            settings.append(Found(target, Finding("clock", str(error), is_error=True)))
+            clock.append(Found(target, Finding("clock", str(error), is_error=True)))
     with _logged() as records:
         try:
             app = load_app(target)
         except NotLoaded as error:
-            return [*_settings(target), *settings, Found(target, Finding("start", error.message, is_error=True))]
-        settings = [*_settings(target), *settings]
+            return [*_settings(target), *clock, Found(target, Finding("start", error.message, is_error=True))]
+        settings = [*_settings(target), *clock]
         hosts = {target: app} if not isinstance(app, WebhookReceiver) else _hosts(target, app)
         first = [app] if isinstance(app, WebhookReceiver) else []
         inside = [each.hooks for host in hosts.values() for each in all_in(host)]
