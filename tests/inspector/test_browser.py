@@ -179,7 +179,7 @@ def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_seen(stage: Sta
         page = tab.page
         tab.open("/deliveries")
         expect(page.locator("#live-switch")).to_have_attribute("data-state", "open")
-        assert there._watching == 1
+        wait_until(page, lambda: there._watching == 1)  # the answer begins before its events do
         show = """hidden => {
             Object.defineProperty(document, "hidden", {get: () => hidden, configurable: true});
             document.dispatchEvent(new Event("visibilitychange"));
