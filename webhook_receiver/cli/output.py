@@ -99,7 +99,7 @@ def keep_stdout() -> None:
     if number != 1:  # it is not that of the process
         return
     sys.stdout.flush()
-    _kept.append(open(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors))  # noqa: SIM115
+    _kept.append(open(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False))  # noqa: SIM115
     os.dup2(elsewhere, 1)
 
 

@@ -46,6 +46,18 @@ async def stored_of(view: View) -> StoredDelivery:
     return stored
 
 
+async def with_body(view: View) -> StoredDelivery:
+    """Return the delivery that the address names, which has its body yet.
+
+    Raises:
+        Problem: there is none, or its body was removed.
+    """
+    stored = await stored_of(view)
+    if stored.summary.body_removed:
+        raise Problem(410, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
+    return stored
+
+
 async def masked_of(view: View, stored: StoredDelivery) -> bytes:
     """Return the body of a delivery with the credentials in it masked; in a thread, since that may take long."""
     hooks = view.inspected.receiver(stored.summary.receiver)
@@ -86,9 +98,7 @@ async def show(view: View) -> Response:
 
 async def body(view: View) -> Response:
     """Return the bytes of a body, as a file."""
-    stored = await stored_of(view)
-    if stored.summary.body_removed:
-        raise Problem(404, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
+    stored = await with_body(view)
     body = stored.delivery.body
     if await masked_of(view, stored) != body:
         raise Problem(

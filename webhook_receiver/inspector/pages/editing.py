@@ -16,7 +16,7 @@ from ..bodies import text_of
 from ..site import Problem, View
 from ..summaries import SHORT
 from ..wording import visible
-from .delivery import masked_of, stored_of
+from .delivery import masked_of, with_body
 
 MOST = 1024 * 1024
 """Bytes of a body that can be edited on a page."""
@@ -60,13 +60,11 @@ async def _editable(view: View) -> tuple[StoredDelivery, WebhookReceiver]:
     Raises:
         Problem: it cannot be edited.
     """
-    stored = await stored_of(view)
+    stored = await with_body(view)
     hooks = view.inspected.receiver(stored.summary.receiver)
     if hooks is None:
         advice = "An edited body has to be read by its receiver:  webhook-receiver inspect module:hooks --writable"
         raise Problem(409, "The receiver is not at hand", advice)
-    if stored.summary.body_removed:
-        raise Problem(409, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
     if text_of(stored.delivery.body) is None or len(stored.delivery.body) > MOST:
         raise Problem(
             409, "This body cannot be edited here", f"It is no text in UTF-8, or has more than {MOST:,} bytes."

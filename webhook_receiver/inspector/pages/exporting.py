@@ -16,7 +16,7 @@ from ..curl_command import PLACEHOLDER, Command, command
 from ..secrecy import harmless, shown_url
 from ..site import Problem, View
 from ..summaries import SHORT
-from .delivery import masked_of, stored_of
+from .delivery import masked_of, with_body
 
 _LOCAL = "http://127.0.0.1:8000/webhooks"
 _MOST_OF_A_TEST = 256 * 1024  # bytes of a body that is written into a test
@@ -88,9 +88,7 @@ async def _sendable(view: View) -> StoredDelivery:
     Raises:
         Problem: it may not.
     """
-    stored = await stored_of(view)
-    if stored.summary.body_removed:
-        raise Problem(404, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
+    stored = await with_body(view)
     if await masked_of(view, stored) != stored.delivery.body:
         advice = "On its own machine  webhook-receiver inbox show WHERE ID --raw  prints it."
         raise Problem(409, "The body holds a credential", advice)
