@@ -286,6 +286,7 @@ def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, c
         (["--path", "webhooks"], "'webhooks' does not"),
         (["--path", "/{x:nope}"], "is not a path to serve at"),
         (["--path", "/healthz/"], "the health check is at /healthz"),
+        (["--path", "/healthz/live"], "the health check is at /healthz"),
         (["--ssl-certfile", __file__], "cannot serve TLS: one of the files holds no certificate"),
         (["--ssl-certfile", str(Path(__file__).parent)], "is a directory"),
         (["--ssl-certfile", "nowhere.pem"], "does not exist"),

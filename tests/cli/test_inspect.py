@@ -250,6 +250,7 @@ def test_serve_mounts_the_inspector_beside_the_receiver(folder: Path, options: l
         (["--inspector", "_webhooks", "--inspector-passwords", "users"], "is no path to mount at"),
         (["--inspector", "/", "--inspector-passwords", "users"], "is no path to mount at"),
         (["--inspector", "/healthz", "--inspector-passwords", "users"], "the health check is at /healthz"),
+        (["--inspector", "/healthz/live", "--inspector-passwords", "users"], "the health check is at /healthz"),
         (["--inspector", "/webhooks/", "--inspector-passwords", "users"], "senders post to /webhooks"),
         (["--inspector-passwords", "users"], "say where it is"),
         (["--inspector-writable"], "say where it is"),

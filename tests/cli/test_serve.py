@@ -102,9 +102,11 @@ def test_a_probe_is_answered_by_the_health_and_not_by_the_receiver(tmp_path: Pat
             assert client.request(method, "/webhooks").status_code == 405
         probed = client.options("/")  # HAProxy's `option httpchk`, or a stranger behind a proxy
         assert (probed.status_code, probed.content) == (200, b"")
-        assert client.post("/healthz").status_code == 405
+        assert client.post("/healthz").status_code == client.post("/healthz/live").status_code == 405
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         assert client.options("/").status_code == client.head("/healthz").status_code == 503
+        lives = client.get("/healthz/live")  # it asks no inbox
+        assert (lives.status_code, lives.content) == (204, b"")
 
 
 def test_a_request_that_offers_an_upgrade_is_answered_without(tmp_path: Path) -> None:
@@ -376,3 +378,48 @@ def test_any_other_line_of_the_server_is_left_as_it_is() -> None:
     record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "port %d", (80,), None)
     assert StartFailure().filter(record)
     assert record.getMessage() == "port 80"
+
+
+def test_a_worker_with_a_health_port_ends_by_a_signal_that_comes_while_it_starts(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text(
+        """
+import asyncio, os, signal
+from webhook_receiver import Event, SQLiteInbox, Unsigned, WebhookReceiver
+
+class Slow(SQLiteInbox):
+    async def open(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        return await super().open()
+
+hooks = WebhookReceiver(scheme=Unsigned(), inbox=Slow("hooks.db"))
+
+@hooks.on(Event)
+async def handle(event): ...
+""",
+        encoding="utf-8",
+    )
+    done = run("worker", "app:hooks", "--health-port", "0", cwd=tmp_path, kill_after=30)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_socket_of_a_killed_server_keeps_no_workers_from_their_start(tmp_path: Path) -> None:
+    module(tmp_path)
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/x.sock")
+        killed.listen()
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "app:hooks", "--uds", "x.sock", "--workers", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed(process, "Application startup complete")
+        with httpx.Client(transport=httpx.HTTPTransport(uds=f"{tmp_path}/x.sock")) as client:
+            assert client.get("http://localhost/healthz").status_code == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)

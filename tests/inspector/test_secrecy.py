@@ -108,10 +108,10 @@ def test_what_is_masked_is_still_the_same_document(document: dict[str, Any]) -> 
     ids=["backslashes", "deep", "objects", "members", "quotes", "urls"],
 )
 def test_no_body_takes_long_to_mask(content: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     masked_body(content, JSON, None)
     masked_body(b"a=" + content, FORM, None)
-    assert time.perf_counter() - began < 3.0
+    assert time.thread_time() - began < 3.0
 
 
 OWN_SCHEMES = [

@@ -65,6 +65,16 @@ CASES = {
         {"webhook_receiver_inbox": "hooks.db"},
         "Nothing can be stored in hooks.db: senders are answered 503.",
     ),
+    "WebhookProcessDown": Case(
+        {
+            'up{job="webhook-receiver",instance="a"}': "1x3 0x9",
+            'up{job="webhook-worker",instance="b"}': "1x20",
+            'up{job="node",instance="c"}': "0x20",
+        },
+        "7m",
+        {"job": "webhook-receiver", "instance": "a"},
+        "a of webhook-receiver does not answer: it is not running, hangs, or cannot be reached.",
+    ),
     "WebhookReceiverAbsent": Case(
         {f"webhook_receiver_inbox_up{{{INBOX}}}": "1x3 stale"},
         "10m",
@@ -94,7 +104,7 @@ CASES = {
     ),
     "WebhookSignaturesRejected": Case(
         {
-            f'webhook_receiver_rejections_total{{{UP42},error_type="BadSignature"}}': "0x20 0+10x30",
+            f'webhook_receiver_rejections_total{{{UP42},error_type="AddressNotAllowed"}}': "0x20 0+10x30",
             f'webhook_receiver_rejections_total{{{UP42},error_type="MethodNotAllowed"}}': "0+100x60",
             f'webhook_receiver_verifications_total{{{UP42},webhook_receiver_secret="0"}}': "0+1x25 25x40",
             # Strangers are rejected here, and the sender is not.
@@ -102,8 +112,8 @@ CASES = {
             'webhook_receiver_verifications_total{messaging_destination_name="b"}': "0+1x60",
         },
         "44m",
-        {"messaging_destination_name": "up42", "error_type": "BadSignature"},
-        "up42 rejects all that comes: BadSignature.",
+        {"messaging_destination_name": "up42", "error_type": "AddressNotAllowed"},
+        "up42 rejects all that comes: AddressNotAllowed.",
         quiet="38m",
     ),
     "WebhookDeadLetters": Case(
@@ -200,6 +210,20 @@ def test_an_alert_of_an_inbox_goes_on_while_another_process_takes_over(tmp_path:
             tests.append({**one, "name": alert, "interval": "1m", "promql_expr_test": [wanted]})
     file = tmp_path / "tests.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run([str(PROMTOOL), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_disk_is_not_predicted_to_be_full_by_what_a_process_told_that_has_ended(tmp_path: Path) -> None:
+    metric = f"webhook_receiver_inbox_disk_free_bytes{{{INBOX}"
+    series = {"a": "100000000000-100000000x29 stale", "b": "_x30 97000000000x240"}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": f'{metric},instance="{key}"}}', "values": series[key]} for key in "ab"],
+        "alert_rule_test": [{"alertname": "WebhookDiskFull", "eval_time": "3h", "exp_alerts": []}],
+    }
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [test]}))
     done = subprocess.run([str(PROMTOOL), "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -152,7 +152,7 @@ def checked_path(path: str) -> str:
         slash_or_not(path, _nothing, name="receiver")
     except (ConfigurationError, AssertionError) as error:
         raise BadParameter(f"{path!r} is not a path to serve at: {error}") from None
-    if path.rstrip("/") == "/healthz":
+    if f"{path}/".startswith("/healthz/"):
         raise BadParameter("the health check is at /healthz: choose another path")
     return path
 
@@ -163,7 +163,7 @@ def checked_path_or_none(path: str | None) -> str | None:
         return None
     if not path.startswith("/") or "{" in path or not path.strip("/") or not path.isprintable():
         raise BadParameter(f"{path!r} is no path to mount at: give one such as /_webhooks")
-    if path.strip("/") == "healthz":
+    if f"/{path.strip('/')}/".startswith("/healthz/"):
         raise BadParameter("the health check is at /healthz: choose another path")
     return f"/{path.strip('/')}"
 

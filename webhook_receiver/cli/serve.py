@@ -52,6 +52,7 @@ TARGET = "WEBHOOK_RECEIVER_APP"
 PATH = "WEBHOOK_RECEIVER_PATH"
 INSPECTOR = "WEBHOOK_RECEIVER_INSPECTOR"
 HEALTH = "/healthz"
+LIVE = f"{HEALTH}/live"
 _STARTUP_FAILURE = 3  # uvicorn's code, which it has in another module in each version
 _M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 _PATIENCE = 1.0  # seconds for idle threads to end
@@ -126,6 +127,8 @@ def _run_workers(config: uvicorn.Config) -> None:
     make: Any = Multiprocess
     # Older versions of uvicorn take it, too.
     older = {"target": uvicorn.Server(config).run} if "target" in signature(make).parameters else {}
+    if config.uds:  # of a process that was killed: with one process asyncio removes it
+        Path(config.uds).unlink(missing_ok=True)
     processes = make(config, sockets=[config.bind_socket()], **older)
     try:
         processes.run()
@@ -224,15 +227,15 @@ def _end_with_parent() -> None:
 
 
 def beside_health(hooks: WebhookReceiver, path: str, inspector: Mounting | None = None) -> Starlette:
-    """Return an app with the receiver at `path`, its health at `/healthz`, and at `/` by OPTIONS, and an inspector.
+    """Return an app with the receiver at `path`, its health beside it, and an inspector.
 
     A receiver whose secret is the last part of the URL's path is below `path`.
     """
     if TOKEN in secret_places(hooks.sender.scheme) and "{" not in path:
         path = f"{path.rstrip('/')}/{{token}}"
-    health = hooks.health_route(HEALTH)
+    health, *probes = _health(hooks)
     mounted = [] if inspector is None else _mounted(hooks, inspector)
-    return Starlette(routes=[health, hooks.route(path), *mounted, _probe(health)], lifespan=hooks.lifespan)
+    return Starlette(routes=[health, hooks.route(path), *mounted, *probes], lifespan=hooks.lifespan)
 
 
 def _mounted(hooks: WebhookReceiver, mounting: Mounting) -> list[BaseRoute]:
@@ -260,22 +263,27 @@ def check_inspector(hooks: WebhookReceiver, passwords: Path) -> None:
         raise fail(str(error)) from None
 
 
-def _probe(health: Route) -> Route:
-    """Return a route that answers OPTIONS at `/` with the status of the health, for HAProxy's `option httpchk`.
+def _health(hooks: WebhookReceiver) -> list[Route]:
+    """Return the routes of the health: in full, for a probe of readiness; of whether the process answers, for one of
+    liveness; and at `/` by OPTIONS, for HAProxy's `option httpchk`.
 
-    Proxies pass that path on, so strangers are told no more.
+    Who asks for liveness starts the process anew, which mends no inbox: so that one is not asked. Proxies pass `/` on,
+    so strangers are told no more than the status there.
     """
+    health = hooks.health_route(HEALTH)
 
     async def status(request: Request) -> Response:
         return Response(status_code=(await health.endpoint(request)).status_code)
 
-    return Route("/", status, methods=["OPTIONS"])
+    async def live(_: Request) -> Response:
+        return Response(status_code=204)
+
+    return [health, Route(LIVE, live), Route("/", status, methods=["OPTIONS"])]
 
 
 def health_server(hooks: WebhookReceiver, host: str, port: int, log_format: LogFormat) -> uvicorn.Server:
     """Return a server of the receiver's health alone, as `serve` has it, for a worker in the same event loop."""
-    health = hooks.health_route(HEALTH)
-    app = Starlette(routes=[health, _probe(health)])
+    app = Starlette(routes=_health(hooks))
     options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(log_format)}
     options |= {"timeout_graceful_shutdown": 1}
     options |= within_bounds(PARSER, checked_limit(None))

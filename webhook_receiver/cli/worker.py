@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +11,9 @@ from ..errors import ConfigurationError, InboxError
 from .defaults import Target
 from .options import LogFormatOption, MetricsHost, MetricsPort
 from .output import fail
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 
 def worker(
@@ -58,26 +60,30 @@ def worker(
     hooks.set_to_work(concurrency)
     server = None if health_port is None else health_server(hooks, health_host, health_port, log_format)
     try:
-        asyncio.run(_until_signal(hooks, None if server is None else server.serve))
+        asyncio.run(_until_signal(hooks, server))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
     leave_threads_behind(0)
 
 
-async def _until_signal(
-    hooks: AbstractAsyncContextManager[object], serve_health: Callable[[], Awaitable[None]] | None
-) -> None:
+async def _until_signal(hooks: AbstractAsyncContextManager[object], health: Server | None) -> None:
     import asyncio
     import signal
 
     from .exporters import exporting
 
     stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        if health is not None:  # a signal that comes before it serves is not its own
+            health.should_exit = True
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stop)
     async with exporting(), hooks:
-        if serve_health is None:
+        if health is None or stopped.is_set():
             await stopped.wait()
         else:
-            await serve_health()  # until a signal, which it raises again
+            await health.serve()  # until a signal, which it raises again
