@@ -670,8 +670,14 @@ def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> N
     assert outside("resume", "app:hooks", "app:download", cwd=path.parent).stdout == "app:download runs again\n"
 
 
-def test_the_environment_may_name_the_inbox(path: Path, url: str) -> None:
-    environment = {"WEBHOOK_INBOX": url}
+@pytest.mark.parametrize(
+    "variables",
+    [["WEBHOOK_INBOX"], ["WEBHOOK_RECEIVER_INBOX"], ["WEBHOOK_RECEIVER_INBOX", "WEBHOOK_INBOX"]],
+    ids=["formerly", "now", "both"],
+)
+def test_the_environment_may_name_the_inbox(path: Path, url: str, variables: list[str]) -> None:
+    first, *older = variables
+    environment = {first: url} | dict.fromkeys(older, "sqlite:///elsewhere.db")
     assert len(inbox_command("ls", env=environment).stdout.splitlines()) == 6
     assert "aa01  waiting" in inbox_command("show", "aa", env=environment).stdout
     assert inbox_command("replay", "bb", "cc", env=environment).stdout == "2 deliveries replayed\n"
@@ -819,7 +825,7 @@ def test_without_an_inbox_it_is_said_what_where_is(arguments: list[str], example
     said = " ".join(done.stderr.split())
     assert done.exit_code == 2
     assert "WHERE is the inbox: its file, its URL, or module:hooks. It comes first, or is the value of" in said
-    assert said.endswith(f"WEBHOOK_INBOX: {example}")
+    assert said.endswith(f"WEBHOOK_RECEIVER_INBOX: {example}")
 
 
 def test_backup_copies_an_inbox_in_use_and_overwrites_only_when_told(path: Path, url: str) -> None:

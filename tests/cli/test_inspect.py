@@ -103,8 +103,11 @@ def test_a_receiver_is_shown_with_what_only_it_knows_and_its_handlers_do_not_run
 def test_an_app_and_the_variable_will_do(folder: Path) -> None:
     with inspecting("app:app", cwd=folder) as (url, _):
         assert "OrderFulfilled" in get(f"{url}/handlers").text
-    with inspecting(cwd=folder, env={"WEBHOOK_INBOX": "sqlite:///hooks.db"}) as (url, _):
-        assert get(f"{url}/").status_code == 200
+    for variable in ("WEBHOOK_INBOX", "WEBHOOK_RECEIVER_INBOX"):
+        with inspecting(cwd=folder, env={variable: "sqlite:///hooks.db"}) as (url, _):
+            assert get(f"{url}/").status_code == 200
+    with inspecting(cwd=folder, env={"WEBHOOK_RECEIVER_APP": "app:hooks", "WEBHOOK_INBOX": "other.db"}) as (url, _):
+        assert "OrderFulfilled" in get(f"{url}/handlers").text
 
 
 def test_several_inboxes_are_side_by_side_and_one_by_two_names_is_one(folder: Path) -> None:

@@ -36,6 +36,7 @@ COMPOSE = OPERATIONS / "docker" / "compose.yml"
 MANIFESTS = sorted(OPERATIONS.joinpath("kubernetes").glob("*.yml"))
 DEPLOYED = [COMPOSE, *MANIFESTS]
 PORTS = {"serve": Settings().port, "worker": 8081}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -74,7 +75,7 @@ def of_kubernetes(file: Path) -> Iterator[Part]:
                 container["command"],
                 {**image()[0], **{each["name"]: each["value"] for each in container["env"]}},
                 port=container.get("ports", [{"containerPort": None}])[0]["containerPort"],
-                paths=[path for kind in ("readinessProbe", "livenessProbe") for path in probed(container, kind)],
+                paths=[path for kind in PROBES for path in probed(container, kind)],
                 patience=pod["terminationGracePeriodSeconds"] - float(before[1]),
             )
 
@@ -129,7 +130,7 @@ def check(part: Part, port: int) -> None:
     assert part.paths or part.check
     for path in part.paths:
         if path:
-            assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 200
+            assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).is_success
         else:
             socket.create_connection(("127.0.0.1", port)).close()
     if part.check:

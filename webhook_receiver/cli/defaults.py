@@ -106,13 +106,20 @@ def checked_target(ctx: typer.Context, target: str) -> str:
     Raises:
         typer.BadParameter: there is none.
     """
-    found = target or (_app(ctx.info_name) if is_given() else None)
+    found = target or app_of_settings(ctx.info_name)
     if not found:
         raise typer.BadParameter(_NO_TARGET)
     return str(found)
 
 
-def _app(command: str | None) -> str | None:
+def app_of_settings(command: str | None = None) -> str | None:
+    """Return the receiver that the settings name for a command; None if they name none.
+
+    Raises:
+        typer.BadParameter: a setting is not valid, and the command does not find that itself.
+    """
+    if not is_given():
+        return None
     if command == FINDS:
         from ..settings import alone
 

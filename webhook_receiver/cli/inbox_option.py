@@ -16,17 +16,21 @@ from typer.core import TyperCommand
 
 from ..errors import ConfigurationError, InboxError
 from ..inbox import Filter, Inbox, State, from_url
-from .defaults import where as named
+from .defaults import PREFIX
+from .defaults import where as where_of_settings
 from .output import fail
 
 R = TypeVar("R")
 
-VARIABLE = "WEBHOOK_INBOX"
+VARIABLES = [f"{PREFIX}INBOX", "WEBHOOK_INBOX"]
+"""The variables that name the inbox; the first one counts."""
 
 Where = Annotated[
     str,
     typer.Argument(
-        metavar="WHERE", envvar=VARIABLE, help="The inbox: a URL such as sqlite:///hooks.db, its file, or module:hooks."
+        metavar="WHERE",
+        envvar=VARIABLES,
+        help="The inbox: a URL such as sqlite:///hooks.db, its file, or module:hooks.",
     ),
 ]
 States = Annotated[
@@ -43,13 +47,17 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids, or uni
 HandlerArgument = Annotated[str, typer.Argument(metavar="HANDLER", help="The handler's name, such as module:function.")]
 
 
+def named() -> str | None:
+    """Return the inbox that the settings name, or the variable that came before them."""
+    return where_of_settings() or os.environ.get(VARIABLES[1])
+
+
 class WhereCommand(TyperCommand):
-    """A command whose first argument, WHERE, may be left out if WEBHOOK_INBOX or a setting names it."""
+    """A command whose first argument, WHERE, may be left out if a setting or WEBHOOK_INBOX names it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert the variable's value as the first argument, unless the arguments name an inbox themselves."""
-        where = os.environ.get(VARIABLE) or named()
-        if where and not {"-h", "--help"} & {*args} and not self._names_inbox(ctx, args):
+        """Insert the inbox that is set as the first argument, unless the arguments name one themselves."""
+        if not {"-h", "--help"} & {*args} and not self._names_inbox(ctx, args) and (where := named()):
             args = [where, *args]
         try:
             return super().parse_args(ctx, args)
@@ -58,7 +66,7 @@ class WhereCommand(TyperCommand):
                 others = [f" {param.metavar}" for param in self._required(ctx) if param.name != "where"]
                 error.message = (
                     "WHERE is the inbox: its file, its URL, or module:hooks. It comes first, or is the value of "
-                    f"{VARIABLE}:  inbox {self.name} hooks.db{''.join(others)}"
+                    f"{VARIABLES[0]}:  inbox {self.name} hooks.db{''.join(others)}"
                 )
             raise
 

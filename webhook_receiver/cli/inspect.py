@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ import typer
 
 from ..errors import ConfigurationError, InboxError
 from . import output
-from .inbox_option import VARIABLE
+from .defaults import app_of_settings
+from .inbox_option import named
 from .options import Certificate, CertificateKey, Json, Port, RootPath, check_certificate
 from .output import fail
 
@@ -22,7 +22,7 @@ def inspect(
     where: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="WHERE", help=f"Inboxes: URLs, files, or module:hooks, which shows more. Else that of {VARIABLE}."
+            metavar="WHERE", help="Inboxes: URLs, files, or module:hooks, which shows more. Else that of the settings."
         ),
     ] = None,
     writable: Annotated[
@@ -49,10 +49,12 @@ def inspect(
     from ..inspector import Inspector, PasswordFile
     from . import inspect_server
 
-    places = where or ([os.environ[VARIABLE]] if os.environ.get(VARIABLE) else [])
+    places = where or [each for each in (app_of_settings() or named(),) if each]
     if not places:
         raise typer.BadParameter(
-            f"say what to show: an inbox's file or URL, or module:hooks; or set {VARIABLE}", param_hint="WHERE"
+            "say what to show: an inbox's file or URL, or module:hooks; or set WEBHOOK_RECEIVER_APP or "
+            "WEBHOOK_RECEIVER_INBOX",
+            param_hint="WHERE",
         )
     if passwords is None and host not in _LOOPBACK:
         raise typer.BadParameter(

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import closing
@@ -432,6 +434,34 @@ async def test_space_is_given_back_by_vacuum(inbox: SQLiteInbox, path: Path) -> 
     assert after["bytes"] < before["bytes"] / 5
     assert os.stat(path).st_size == after["bytes"]
     assert len(await listed(inbox)) == 1
+
+
+VACUUM = """
+import asyncio, re, sys
+from pathlib import Path
+from webhook_receiver import SQLiteInbox
+
+def most():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+async def main():
+    inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
+    before = most()
+    await inbox.vacuum()
+    print(most() - before)
+    await inbox.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_vacuum_does_not_take_the_inbox_into_memory(inbox: SQLiteInbox, path: Path) -> None:
+    for number in range(40):
+        await inbox.put(entry(f"d-{number}", body=os.urandom(1_000_000)), NOW)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", VACUUM, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 20 * 1024, "KiB, where the file has 40 MB"
 
 
 async def test_vacuum_does_not_wait_for_ever_for_another_writer(inbox: SQLiteInbox, path: Path) -> None:

@@ -159,14 +159,16 @@ def vacuum(connect: Callable[[], sqlite3.Connection]) -> None:
         connect: returns a connection to it.
 
     Raises:
-        InboxUnavailable: the file cannot be written to.
+        InboxUnavailable: the file cannot be written to, or there is no room for the copy that this makes.
     """
     try:
         with closing(connect()) as connection:
+            connection.execute("PRAGMA temp_store = FILE")  # the copy is as large as the inbox
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
-        raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None
+        room = ": SQLITE_TMPDIR may name a folder with room for a copy" if "full" in str(error) else ""
+        raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}{room}") from None
 
 
 def contents(file: Path) -> str | None:
