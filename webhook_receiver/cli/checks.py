@@ -22,6 +22,7 @@ from ..inbox.memory import MemoryInbox
 from ..inbox.names import check_name, claim_name, release_name
 from ..inbox.records import Filter
 from ..inbox.sqlite import SQLiteInbox
+from ..inbox.sqlite.backup import copy_before_migration
 from ..inbox.sqlite.file_guard import FileGuard
 from ..inbox.sqlite.schema import older_version
 from ..logs import warn_if_disabled
@@ -168,11 +169,10 @@ def _declared(hooks: WebhookReceiver) -> Iterator[Finding]:
             check_without_inbox(hooks)
     except ConfigurationError as error:
         yield Finding("start", str(error), is_error=True)
-    if runtime.works:
-        if nothing := no_handlers(hooks.name, hooks.handlers, keeps=runtime.keeps):
-            yield Finding("no-handler", f"{nothing}. Register some, @hooks.on(...), or include(router) that has some")
-        else:
-            yield from of_handlers(hooks, keeps=runtime.keeps)
+    if runtime.works and (nothing := no_handlers(hooks.name, hooks.handlers, keeps=runtime.keeps)):
+        yield Finding("no-handler", f"{nothing}. Register some, @hooks.on(...), or include(router) that has some")
+    elif hooks.handlers:  # also those that another process runs
+        yield from of_handlers(hooks, keeps=runtime.keeps)
     yield from of_proof(hooks.sender.scheme, runtime.clock(), is_confirmed=hooks.order_check is not None)
     yield from of_size(hooks.sender, hooks.max_body)
 
@@ -229,11 +229,16 @@ async def _of_inbox(hooks: WebhookReceiver, inbox: Inbox, opened: AsyncExitStack
         lost = 'the inbox is in memory: what waits there is lost with the process. inbox="sqlite:///hooks.db" keeps it'
         return [Finding("memory", lost)]
     if isinstance(inbox, SQLiteInbox):
+        guard = FileGuard(inbox.path, inbox.min_free)
         if not inbox.path.exists():
-            FileGuard(inbox.path, 0).check_path(create=True)
+            guard.check_path(create=inbox.creates)
             _check_writable(inbox.path.parent)
             return []
         if inbox.path.is_file() and not any(_open_already()) and (version := older_version(inbox.path)) is not None:
+            guard.check_path(create=inbox.creates)
+            guard.check_writable()
+            if inbox.backs_up:
+                copy_before_migration(inbox.path, guard, version)
             return [
                 Finding(
                     "schema",

@@ -124,6 +124,8 @@ class _Search:
         if isinstance(found, MethodType):
             yield found.__self__
             yield found.__func__
+            if not _is_of_library(type(found.__self__).__module__):
+                yield from getattr(found.__self__, "__dict__", {}).values()
         elif isinstance(found, partial):
             given = cast("partial[object]", found)
             yield from (given.func, *given.args, *given.keywords.values())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -11,9 +12,6 @@ from ..errors import ConfigurationError, InboxError
 from .defaults import Target
 from .options import LogFormatOption, MetricsHost, MetricsPort
 from .output import fail
-
-if TYPE_CHECKING:
-    from uvicorn import Server
 
 
 def worker(
@@ -66,7 +64,15 @@ def worker(
     leave_threads_behind(0)
 
 
-async def _until_signal(hooks: AbstractAsyncContextManager[object], health: Server | None) -> None:
+class _Server(Protocol):
+    """What the worker needs of uvicorn's server, whose module is slow to import."""
+
+    should_exit: bool
+
+    def serve(self) -> Awaitable[None]: ...
+
+
+async def _until_signal(hooks: AbstractAsyncContextManager[object], health: _Server | None) -> None:
     import asyncio
     import signal
 

@@ -149,8 +149,7 @@ class SQLiteInbox:
         self._window = window
         self._file_guard = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
-        self._create = create
-        self.backs_up = backup
+        self.creates, self.backs_up, self.min_free = create, backup, min_free
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
@@ -475,7 +474,7 @@ class SQLiteInbox:
 
     def _open(self) -> None:
         """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
-        self._file_guard.check_path(create=self._create)
+        self._file_guard.check_path(create=self.creates)
         try:
             self._file_guard.make_private()
             patiently(self._make_ready, self._busy_timeout)
@@ -491,7 +490,7 @@ class SQLiteInbox:
     def _make_ready(self) -> None:
         alone = self._file_guard.files()[0] not in _open_here
         given = (self._file_guard, self._connect, self._clock)
-        make_ready(*given, create=self._create, backs_up=self.backs_up, alone=alone)
+        make_ready(*given, create=self.creates, backs_up=self.backs_up, alone=alone)
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()

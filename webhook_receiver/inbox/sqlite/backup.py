@@ -34,10 +34,25 @@ def before_migration(connect: Callable[[], sqlite3.Connection], path: Path, guar
     Raises:
         InboxUnavailable: there is no room for the copy, or it cannot be written.
     """
-    copy = beside(path, f".schema-{version}.bak")
-    guard.check_room(path.stat().st_size, copy.name)
+    copy = copy_before_migration(path, guard, version)
     backup(connect, copy)
     logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", path, version, copy)
+
+
+def copy_before_migration(path: Path, guard: FileGuard, version: int) -> Path:
+    """Return the path of the copy that is made of an inbox's file before its tables change.
+
+    Args:
+        path: the file.
+        guard: the guard of the file.
+        version: the version of its schema.
+
+    Raises:
+        InboxUnavailable: there is no room for the copy.
+    """
+    copy = beside(path, f".schema-{version}.bak")
+    guard.check_room(path.stat().st_size, copy.name)
+    return copy
 
 
 def check_is_no_copy(path: Path) -> None:
