@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import traceback
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +27,7 @@ from webhook_receiver import (
     ConfigurationError,
     Delivery,
     Event,
+    FailedAttempt,
     Filter,
     GiveUp,
     Health,
@@ -753,6 +755,21 @@ async def test_only_a_handler_that_there_is_can_be_paused() -> None:
         await noted.hooks.pause("nobody")
     with pytest.raises(ConfigurationError, match="there is no handler"):
         await noted.hooks.resume(print)
+
+
+async def test_a_dead_letter_handler_can_be_paused_by_its_function_or_its_name() -> None:
+    hooks = noting(inbox="memory://").hooks
+
+    @hooks.on_dead
+    def tell(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
+
+    (name,) = [each.name for each in hooks.dead_letter_handlers]
+    async with hooks:
+        await hooks.pause(tell)
+        assert await hooks.inbox.paused() == {name}
+        assert await hooks.resume(name)
+    with pytest.raises(ConfigurationError, match="there is no handler"):
+        hooks.name_of(tell)  # it is no handler of events, to be replayed for
 
 
 def test_a_body_can_be_parsed_by_hand() -> None:

@@ -362,19 +362,19 @@ class WebhookReceiver(Router):
         """Pause a handler: no process on this inbox runs it until it is resumed, and its deliveries wait.
 
         Args:
-            handler: the handler's function, or its name.
+            handler: the handler's function, or its name; a dead-letter handler's, too.
 
         Raises:
             ConfigurationError: there is no such handler, or no inbox.
             InboxError: the inbox cannot store the pause.
         """
         _ = self.inbox
-        await self._runtime.pause(self.name_of(handler))
+        await self._runtime.pause(self._name_to_pause(handler))
 
     async def resume(self, handler: str | Function) -> bool:
         """Resume a handler, with the deliveries that wait for it. Return whether it was paused. See `pause`."""
         _ = self.inbox
-        return await self._runtime.resume(self.name_of(handler))
+        return await self._runtime.resume(self._name_to_pause(handler))
 
     @property
     def public_url(self) -> str | None:

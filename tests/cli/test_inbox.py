@@ -619,6 +619,19 @@ def test_resume_makes_due_what_was_held(path: Path, url: str) -> None:
     assert on(path, lambda inbox: inbox.paused()) == {"app:alert"}
 
 
+def test_a_dead_letter_handler_that_ran_is_paused_by_its_name(path: Path, url: str) -> None:
+    name = "on_dead app:tell"
+
+    async def tell(inbox: SQLiteInbox) -> None:
+        (claim,) = [each for each in await inbox.claim("webhooks", 9, 60, time.time()) if each.state is State.DEAD]
+        await inbox.settle(Settlement(claim, State.DEAD, {name: HandlerState(State.DONE, 1, 1)}), time.time())
+
+    on(path, tell)
+    assert inbox_command("pause", url, name).stdout == f"{name} is paused\n"
+    assert on(path, lambda inbox: inbox.paused()) == {"app:download", name}
+    assert inbox_command("resume", url, name).stdout == f"{name} runs again\n"
+
+
 def test_a_receiver_without_a_name_has_the_one_that_its_inbox_knows_it_by(tmp_path: Path) -> None:
     tmp_path.joinpath("app.py").write_text(MODULE.replace(', name="{name}"', ""), encoding="utf-8")
     stored = entry("d-1", body=b'{"event": "order.status", "body": {"orderId": "1", "status": "FULFILLED"}}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -302,6 +303,22 @@ async def test_a_handler_is_paused_and_resumed_with_the_count_of_what_waits(
         ("pause", DOWNLOAD, 1),
     ]
     assert records[1].parameters["reason"] == "the disk is full"
+
+
+async def test_a_dead_letter_handler_is_paused_and_resumed_and_the_page_says_what_waits(tmp_path: Path) -> None:
+    inbox = sqlite(tmp_path)
+    up42, _ = receivers(inbox)
+    up42.on_dead(lambda delivery, attempts: None)
+    (name,) = [each.name for each in up42.dead_letter_handlers]
+    browser, asked = Browser(Inspector.on_loopback(up42, writable=True)), f"handler={quote(name)}"
+    assert "dead letters wait for it" in (await browser.get(f"/pause?{asked}")).text
+    await browser.confirm(f"/pause?{asked}")
+    assert await inbox.paused() == {name}
+    assert "dead letters that wait for it are due at once" in (await browser.get(f"/resume?{asked}")).text
+    await browser.confirm(f"/resume?{asked}")
+    assert await inbox.paused() == frozenset()
+    await browser.client.aclose()
+    await inbox.close()
 
 
 @pytest.mark.parametrize("name", ["", "app:nobody", "x" * 501])

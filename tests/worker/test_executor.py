@@ -815,6 +815,32 @@ async def test_a_paused_handler_does_not_run_until_it_is_resumed_and_the_others_
     assert ran == ["other", "paused"]
 
 
+async def test_dead_letters_wait_for_a_paused_dead_letter_handler_and_keep_nobody_from_running() -> None:
+    inbox, ran, heard = Faulty(), list[str](), list[str]()
+    hooks = durable(inbox, concurrency=1)
+    hooks.on(OrderFailedPermanently, name="failing")(failing(ran, "failing", *[GiveUp("no")] * 3))
+    hooks.on(OrderFulfilled, name="other")(failing(ran, "other"))
+
+    @hooks.on_dead
+    async def tell(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
+        heard.append(delivery.id)
+
+    (name,) = [each.name for each in hooks.dead_letter_handlers]
+    async with hooks:
+        await hooks.pause(tell)
+        dead = [await deliver(hooks, about(f"o-{number}", "FAILED_PERMANENTLY")) for number in range(3)]
+        for id in dead:
+            kept = await kept_until(hooks, id, lambda record: record.paused_by == name)
+            assert (kept.summary.state, kept.summary.reason) == (State.DEAD, "failing: GiveUp: no")
+        settles = inbox.calls["settle"]
+        await settled(hooks, await deliver(hooks, about("o-9")))
+        assert (heard, ran[-1], inbox.calls["settle"]) == ([], "other", settles + 1)
+        assert await hooks.resume(name)
+        for id in dead:
+            await settled(hooks, id, State.DEAD)
+    assert sorted(heard) == sorted(dead)
+
+
 @pytest.mark.usefixtures("own_processes")
 async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(tmp_path: Path) -> None:
     inbox, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()

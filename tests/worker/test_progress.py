@@ -76,6 +76,15 @@ def test_it_is_held_by_whoever_is_paused_and_due_for_the_others() -> None:
     assert (progress.settlement(NOW, {"a", "b"}).due, progress.settlement(NOW, {"a", "b"}).paused_by) == (None, "a")
 
 
+def test_a_dead_one_is_held_by_a_dead_letter_handler_that_is_paused_and_due_for_the_others() -> None:
+    progress = progress_of(claimed(State.DEAD, reason="no", b=HandlerState(due=NOW + 3)), A, B)
+    found = [progress.settlement(NOW, paused) for paused in ((), {"a"}, {"b"}, {"a", "b"})]
+    assert [(each.due, each.paused_by) for each in found] == [(0, None), (NOW + 3, "a"), (0, "b"), (None, "a")]
+    progress.done(A)
+    assert {(each.state, each.reason) for each in (*found, progress.settlement(NOW))} == {(State.DEAD, "no")}
+    assert progress.settlement(NOW, {"a"}).paused_by is None
+
+
 def test_a_dead_handler_lets_the_others_finish_before_the_delivery_is_dead() -> None:
     progress = progress_of(claimed(b=HandlerState(due=NOW + 3)), A, B)
     progress.begin(A)

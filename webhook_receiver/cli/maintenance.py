@@ -11,7 +11,7 @@ import typer
 
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
-from ..inbox.records import DEAD_LETTER_HANDLER, DamagedDelivery, Filter, Poll, Stats
+from ..inbox.records import DamagedDelivery, Filter, Poll, Stats
 from . import output
 from .inbox_option import HandlerArgument, InboxTarget, Where, run
 from .options import Json
@@ -184,7 +184,7 @@ def pause(where: Where, handler: HandlerArgument, as_json: Json = False) -> None
 async def _check_known(inbox: Inbox, handler: str) -> None:
     """Reject a handler that has not run on the inbox: its name may be mistyped, and an inbox knows no others."""
     found = await inbox.find(Filter(), limit=_MOST_LOOKED_AT)
-    known = {name for each in found for name in each.handlers if not name.startswith(DEAD_LETTER_HANDLER)}
+    known = {name for each in found for name in each.handlers}
     if handler not in known:
         raise ConfigurationError(
             f"no handler {handler} has run on this inbox lately; known are: {', '.join(sorted(known)) or 'none'}; "

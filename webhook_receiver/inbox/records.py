@@ -196,7 +196,7 @@ class Settlement(NamedTuple):
     """Time in seconds, by the clock of the inbox, at which the delivery may be claimed again; None if none makes it
     eligible."""
     paused_by: str | None = None
-    """With state WAITING: name of a paused handler whose `resume` makes the delivery due at once."""
+    """With state WAITING, or DEAD: name of a paused handler whose `resume` makes the delivery due at once."""
     reason: str | None = None
     """Reason why the delivery is DEAD or UNHANDLED."""
     attempts: Sequence[FailedAttempt] = ()

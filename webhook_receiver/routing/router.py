@@ -319,8 +319,14 @@ class Router:
         Raises:
             ConfigurationError: there is no such handler.
         """
-        names = {each.name for each in self.handlers}
-        named = [each.name for each in self.handlers if each.function == handler]
+        return self._name_among(self.handlers, handler)
+
+    def _name_to_pause(self, handler: str | Function) -> str:
+        return self._name_among((*self.handlers, *self.dead_letter_handlers), handler)
+
+    def _name_among(self, handlers: Sequence[Handler | DeadLetterHandler], handler: str | Function) -> str:
+        names = {each.name for each in handlers}
+        named = [each.name for each in handlers if each.function == handler]
         name = handler if isinstance(handler, str) else (named or [name_of(handler)])[0]
         if name not in names:
             known = f"there is {', '.join(sorted(names))}" if names else "none is registered"

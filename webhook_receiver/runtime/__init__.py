@@ -342,7 +342,8 @@ class Runtime:
     async def _paused(self) -> frozenset[str]:
         """Return the names of the paused handlers; a pause under a handler's old name becomes one under its own."""
         paused = await self.inbox.paused()
-        renamed = old_names([handler.name for handler in self.dispatcher.handlers], paused)
+        names = [handler.name for handler in self.dispatcher.handlers]
+        renamed = old_names([*names, *(each.name for each in self.dispatcher.dead_letter_handlers)], paused)
         for new, old in renamed.items():
             await self.inbox.pause(new, self.clock())
             await self.inbox.resume(old)

@@ -1313,6 +1313,20 @@ class InboxSuite(_OnTwoStores):
         assert (await kept(inbox, "d-1")).summary.paused_by is None
         assert [*await claim(inbox)] == ["d-1"]
 
+    async def test_a_dead_one_that_waits_for_a_paused_handler_is_due_when_it_is_resumed(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", ordering_key="o-1")
+        await inbox.pause("h", NOW)
+        claimed = (await claim(inbox))["d-1"]
+        await put(inbox, "d-2", ordering_key="o-1")
+        await settle(inbox, claimed, DEAD, reason="no", paused_by="h")
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.reason, summary.paused_by, summary.due) == (DEAD, "no", "h", None)
+        assert await finish(inbox) == ["d-2"], "it holds no ordering key"
+        assert await claim(inbox, now=NOW + 9e9) == {}
+        await inbox.resume("h")
+        again = await claim(inbox)
+        assert [(id, each.state, each.reason) for id, each in again.items()] == [("d-1", DEAD, "no")]
+
     # Replay
 
     async def test_of_a_dead_one_only_the_dead_handlers_run_again_and_attempts_go_on_counting(
@@ -2153,6 +2167,15 @@ class InboxSuite(_OnTwoStores):
         await another.load(await dumped(inbox), NOW)
         assert (await kept(another, "d-1")).summary.paused_by is None
         assert [*await claim(another)] == ["d-1"]
+
+    async def test_a_dead_one_that_waits_for_a_paused_handler_is_loaded_as_due(
+        self, inbox: Inbox, another: Inbox
+    ) -> None:
+        await put(inbox, "d-1")
+        await inbox.pause("h", NOW)
+        await finish(inbox, DEAD, paused_by="h")
+        await another.load(await dumped(inbox), NOW)
+        assert (await claim(another))["d-1"].state is DEAD
 
     async def test_a_dead_one_that_nobody_heard_of_yet_is_loaded_as_such(self, inbox: Inbox, another: Inbox) -> None:
         await put(inbox, "d-1", dead="not JSON")

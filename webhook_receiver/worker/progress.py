@@ -172,30 +172,31 @@ class DeliveryProgress:
         """
         self._now = now
         if self._claim.state is State.DEAD:
-            return self._noticed()
+            return self._wait(State.DEAD, self.handlers, paused, self._claim.reason)  # whatever became of them
         if self._first is not None and (first := self.of(self._first)).state is not State.DONE:
             name = self._first.name
             if first.state is State.DEAD:
                 return self.buried(self._why_dead([name]), notify=notify)
             paused_by = name if name in paused else None
             return self._settle(State.WAITING, due=None if paused_by else first.due, paused_by=paused_by)
-        left = {handler.name: each for handler in self.handlers if (each := self.of(handler)).state is not State.DONE}
+        left = [handler for handler in self.handlers if self.of(handler).state is not State.DONE]
         if self.handlers and not left:
             return self._settle(State.DONE)
-        waiting = {name: each for name, each in left.items() if each.state is State.WAITING}
-        if waiting:
-            dues = [each.due for name, each in waiting.items() if name not in paused]
-            paused_by = next((name for name in waiting if name in paused), None)
-            return self._settle(State.WAITING, due=min(dues, default=None), paused_by=paused_by)
+        if any(self.of(handler).state is State.WAITING for handler in left):
+            return self._wait(State.WAITING, left, paused)
         if left:
-            return self.buried(self._why_dead([*left]), notify=notify)
+            return self.buried(self._why_dead([handler.name for handler in left]), notify=notify)
         gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
         return self._settle(State.UNHANDLED, reason=gone)
 
-    def _noticed(self) -> Settlement:
-        """Return the settlement after the dead-letter handlers: still dead, and due if one is to run again."""
-        dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
-        return self._settle(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
+    def _wait(
+        self, state: State, handlers: Sequence[Runnable], paused: Collection[str], reason: str | None = None
+    ) -> Settlement:
+        """Return the settlement of a delivery that is due when one of these handlers is, if any of them waits."""
+        waiting = {handler.name: each.due for handler in handlers if (each := self.of(handler)).state is State.WAITING}
+        dues = [due for name, due in waiting.items() if name not in paused]
+        paused_by = next((name for name in waiting if name in paused), None)
+        return self._settle(state, due=min(dues, default=None), paused_by=paused_by, reason=reason)
 
     def buried(self, reason: str, *, notify: bool, now: float | None = None) -> Settlement:
         """Return the settlement of a delivery that is dead for this reason; due if there are dead-letter handlers."""

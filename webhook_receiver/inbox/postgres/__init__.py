@@ -10,7 +10,7 @@ put; `progress` is what changes, and has one row for each delivery.
 | due | waiting or dead, no lease, `due` has come | a claim |
 | leased | a lease, and its end as `due` | the worker settles or releases it; else the next claim after the end |
 | waits | waiting, `due` in the future | the clock |
-| held | waiting, `held` names a handler | a resume |
+| held | waiting or dead, `held` names a handler | a resume |
 | finished | done, dead or unhandled, no `due` | a replay |
 
 **Put.** One transaction for all that arrive during the commit before: lock the hashes by which they could be

@@ -262,7 +262,8 @@ def _progress_row(seq: int, stored: StoredDelivery, now: float) -> tuple[Any, ..
     summary = stored.summary
     order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
     # A delivery that was leased, or waited for a paused handler, is to be found at once.
-    at_once = summary.leased or (summary.state is State.WAITING and summary.due is None)
+    at_once = summary.leased or summary.paused_by is not None
+    at_once = at_once or (summary.state is State.WAITING and summary.due is None)
     due, handlers = 0 if at_once else summary.due, rows.progress_json(summary.handlers)
     row = (seq, summary.receiver, order_key_hash, summary.state.value, due, now, handlers)
     return all_escaped((*row, summary.reason, summary.settled, summary.body_removed))

@@ -258,7 +258,8 @@ def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, no
     order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
     # A WAITING delivery with an ordering key is to be found at once, whatever its `due`, so that no younger one passes
     # it. Its handlers still have their times.
-    at_once = summary.leased or (summary.state is State.WAITING and (summary.due is None or order_key_hash is not None))
+    at_once = summary.leased or summary.paused_by is not None
+    at_once = at_once or (summary.state is State.WAITING and (summary.due is None or order_key_hash is not None))
     progress = (
         *(seq, summary.receiver, order_key_hash, summary.state, 0 if at_once else summary.due, now),
         *(rows.progress_json(summary.handlers), summary.reason, summary.settled, summary.body_removed),

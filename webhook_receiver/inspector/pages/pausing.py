@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from ...inbox.records import Filter, State
+from ...inbox.records import DEAD_LETTER_HANDLER, Filter, State
 from ...receiver import WebhookReceiver
 from ..actions import MOST_OF_A_REASON, counted, is_handler, record
 from ..site import Problem, View
@@ -46,7 +46,8 @@ async def _confirm(view: View, action: str) -> Response:
     is_paused = handler in (await view.stats()).paused
     if is_paused == (action == "pause"):
         return view.redirect("/handlers")  # it was done meanwhile
-    return await view.page("pause.html", action=action, handler=handler, short=short_name(handler), count=count)
+    short, of_dead = short_name(handler), handler.startswith(DEAD_LETTER_HANDLER)
+    return await view.page("pause.html", action=action, handler=handler, short=short, count=count, of_dead=of_dead)
 
 
 async def _named(view: View, name: str) -> tuple[str, WebhookReceiver | None, int]:
