@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -443,18 +443,64 @@ async def test_what_waits_for_its_turn_until_its_lease_is_over_is_left_to_who_co
     assert {each.delivery.id for each in taken} == {*ids}
 
 
+async def died_twice(hooks: WebhookReceiver, clock: Clock, count: int) -> list[str]:
+    """Put deliveries into the inbox with which the process has died twice before the worker starts."""
+    ids = await fill(hooks, count)
+    for _ in range(2):
+        assert len(await hooks.inbox.claim("up42", count, LEASE, clock())) == count
+        clock.move(LEASE + 1)
+    return ids
+
+
 async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() -> None:
     clock = Clock()
     blocking = Blocking(clock=clock)
     blocking.go_on.set()
-    ids = await fill(blocking.hooks, 5)
-    for _ in range(2):
-        assert len(await blocking.hooks.inbox.claim("up42", 9, LEASE, clock())) == 5
-        clock.move(LEASE + 1)
+    ids = await died_twice(blocking.hooks, clock, 5)
     async with blocking.hooks:
         for id in ids:
             await settled(blocking.hooks, id)
     assert (blocking.most, sorted(blocking.began)) == (1, sorted(ids))
+
+
+async def test_deliveries_with_which_the_process_died_twice_wait_in_the_inbox_and_leave_others_their_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.limits._LONGEST_LINE", 3)
+    clock = Clock()
+    blocking = Blocking(clock=clock, concurrency=2)
+    ids = await died_twice(blocking.hooks, clock, 20)
+    async with blocking.hooks, asyncio.timeout(PATIENCE):
+        while await leased(blocking.hooks) != 4:  # one runs, and three are in the line
+            pass
+        fresh = await deliver(blocking.hooks, about("o-1"))
+        await until(lambda: len(blocking.began) == 2)
+        assert (blocking.running, blocking.began[1]) == (2, fresh)
+        blocking.go_on.set()
+        while (await blocking.hooks.inbox.stats()).counts[State.DONE] < 21:
+            clock.move(0 if await leased(blocking.hooks) else 1)
+    assert sorted(blocking.began) == sorted([*ids, fresh]), "none has run, or failed, a second time"
+
+
+async def test_a_handler_that_ignores_its_time_keeps_no_other_with_which_the_process_died_twice_from_running() -> None:
+    clock, release, ran = Clock(), asyncio.Event(), list[str]()
+    hooks = durable(clock=clock)
+
+    @hooks.on(Event, name="stubborn", timeout=0.05, backoff=Backoff(attempts=1))
+    async def stubborn(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.delivery.id)
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+
+    ids = await died_twice(hooks, clock, 3)
+    async with hooks:
+        try:
+            for id in ids:
+                await settled(hooks, id, State.DEAD)
+        finally:
+            release.set()
+    assert sorted(ran) == sorted(ids)
 
 
 async def test_a_damaged_delivery_was_settled_in_unix_time_wherever_the_clock_of_the_inbox_is(tmp_path: Path) -> None:

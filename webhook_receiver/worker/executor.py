@@ -123,6 +123,8 @@ class InFlight:
         """Whether it is settled, and neither it nor another delivery is due because of that."""
         self.has_begun = False
         self.has_slot = False
+        self.turn: Turn | None = None
+        """Its turn among the deliveries with which the process died twice, of which one runs at a time."""
         self.progress: DeliveryProgress | None = None
         """None until the delivery is parsed."""
         self.handler: Runnable | None = None

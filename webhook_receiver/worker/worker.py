@@ -19,11 +19,11 @@ from ..inbox.direct import DirectInbox
 from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
-from ..options import WorkerOptions
+from ..options import Limits, WorkerOptions
 from ..routing import Middleware
 from .dispatcher import Dispatcher
 from .executor import Executor, InFlight
-from .limits import Turns
+from .limits import Turn, Turns
 from .prefetch import Prefetch
 from .watchdog import Watchdog
 
@@ -35,6 +35,7 @@ _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_EXPIRY = 60.0
 _UNTIL_RESTART = 0.5  # seconds
 _MOST_FAILURES = 5  # in a row that are logged, each with another message
+_DIED_TWICE, _ALONE = "deliveries with which the process died twice", Limits(concurrency=1, rate=None)
 _LONG_CLAIM = 5.0  # seconds for which claiming may fail, as while a server restarts, until the health says so
 
 
@@ -81,8 +82,6 @@ class Worker:
         self._open: set[InFlight] = set()
         """The deliveries in flight that have a task of this worker."""
         self._slots = asyncio.Semaphore(options.concurrency)
-        self._alone = asyncio.Lock()
-        """The lock for deliveries with which the process died twice: none of them may take another one along."""
         self._unfinished = 0
         """The number of deliveries that are ready or running: one that is only being settled needs no room."""
         self._claiming_since: float | None = None
@@ -364,11 +363,7 @@ class Worker:
 
     async def _handle(self, in_flight: InFlight) -> None:
         try:
-            if in_flight.claim.crashes > 1:
-                async with self._alone:
-                    settlement = await self._in_slot(in_flight)
-            else:
-                settlement = await self._in_slot(in_flight)
+            settlement = await self._in_slot(in_flight)
             if settlement is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
                 await self._settle(in_flight, settlement)
         except Exception as error:
@@ -385,6 +380,12 @@ class Worker:
             if self._is_late(in_flight):
                 await self._release([in_flight.claim])
                 return None
+            if (claim := in_flight.claim).crashes > 1:  # none of these may take another one along
+                turn = await self._turns.take(_DIED_TWICE, _ALONE, in_flight)
+                if not isinstance(turn, Turn):
+                    return Settlement(claim, claim.state, claim.handlers, self._clock() + turn, reason=claim.reason)
+                turn.begin()
+                in_flight.turn = turn
             return await self._executor.handle(in_flight)
         finally:
             self._free_slot(in_flight)
@@ -394,6 +395,9 @@ class Worker:
         return in_flight.leased_until <= self._clock()
 
     def _free_slot(self, in_flight: InFlight) -> None:
+        if in_flight.turn is not None:
+            in_flight.turn.end()
+            in_flight.turn = None
         if in_flight.has_slot:
             self._prefetch.count()
             self._give_slot_back(in_flight)
