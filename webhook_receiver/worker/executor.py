@@ -142,6 +142,12 @@ class InFlight:
     def cut_off(self) -> None:
         """Cancel the task for the worker. A cancellation by anybody else is a failed attempt of the handler."""
         self.is_cut_off = True
+    def end_turn(self) -> None:
+        """End its turn if it has one, so that the next one runs."""
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn.end()
+
         self.task.cancel()
 
 

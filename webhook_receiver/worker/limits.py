@@ -25,6 +25,7 @@ _LONGEST_LINE = 64  # deliveries for each handler
 _SOONEST = 0.5  # seconds for which a delivery is postponed at least
 _DENSITY = 0.8  # of the time between two turns is between two places, for the same reason
 _EXACT = 60.0  # seconds: places that are further away are guesses, and closer to each other
+_DIED_TWICE = "deliveries with which the process died twice", Limits(concurrency=1, rate=None)
 _CLOSEST = 0.01  # seconds between such places: no more than 100 deliveries a second are looked at in vain
 
 
@@ -258,6 +259,13 @@ class Turns(Generic[D]):
         if turn is not None:
             return turn
         return 0 if self._stopped else limiter.place()  # another process may run it at once
+
+    async def take_alone(self, delivery: D) -> Turn | float:
+        """Take, and begin, the only turn there is for deliveries with which the process died twice; else as `take`."""
+        turn = await self.take(*_DIED_TWICE, delivery)
+        if isinstance(turn, Turn):
+            turn.begin()
+        return turn
 
     async def _wait(self, limiter: Limiter, delivery: D) -> Turn | None:
         turn = None

@@ -19,7 +19,7 @@ from ..inbox.direct import DirectInbox
 from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
-from ..options import Limits, WorkerOptions
+from ..options import WorkerOptions
 from ..routing import Middleware
 from .dispatcher import Dispatcher
 from .executor import Executor, InFlight
@@ -35,7 +35,6 @@ _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_EXPIRY = 60.0
 _UNTIL_RESTART = 0.5  # seconds
 _MOST_FAILURES = 5  # in a row that are logged, each with another message
-_DIED_TWICE, _ALONE = "deliveries with which the process died twice", Limits(concurrency=1, rate=None)
 _LONG_CLAIM = 5.0  # seconds for which claiming may fail, as while a server restarts, until the health says so
 
 
@@ -381,10 +380,9 @@ class Worker:
                 await self._release([in_flight.claim])
                 return None
             if (claim := in_flight.claim).crashes > 1:  # none of these may take another one along
-                turn = await self._turns.take(_DIED_TWICE, _ALONE, in_flight)
+                turn = await self._turns.take_alone(in_flight)
                 if not isinstance(turn, Turn):
                     return Settlement(claim, claim.state, claim.handlers, self._clock() + turn, reason=claim.reason)
-                turn.begin()
                 in_flight.turn = turn
             return await self._executor.handle(in_flight)
         finally:
@@ -395,9 +393,7 @@ class Worker:
         return in_flight.leased_until <= self._clock()
 
     def _free_slot(self, in_flight: InFlight) -> None:
-        if in_flight.turn is not None:
-            in_flight.turn.end()
-            in_flight.turn = None
+        in_flight.end_turn()
         if in_flight.has_slot:
             self._prefetch.count()
             self._give_slot_back(in_flight)

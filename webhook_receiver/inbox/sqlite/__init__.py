@@ -12,8 +12,7 @@ two writes, a row here and a row there.
 - free: no row in `progress`, and no owner, or one whose sign of life in the table `owner` has ended. It is due;
 - born leased: no row in `progress`, its owner is alive and has it in hand: see `owners.py`;
 - tracked: its row in `progress` alone says how it waits. That is leased (`lease`, until `due`), due at a time, blocked
-  by an older one of its ordering key (neither `due` nor `held`), or held by a paused handler (`held`). So may
-  a DEAD one be.
+  by an older one of its ordering key (neither `due` nor `held`), or held by a paused handler (`held`, DEAD or not).
 
 **Who writes what, and when.**
 
