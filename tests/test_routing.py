@@ -17,6 +17,7 @@ import pytest
 from fastapi import Depends, Security
 
 from tests.helpers import NOW, order
+from tests.working import PATIENCE, until
 from webhook_receiver import (
     Attempt,
     Backoff,
@@ -34,6 +35,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.options import Limits, Rate
 from webhook_receiver.routing import DeadLetterHandler, Handler, Route, name_of
+from webhook_receiver.routing.threads import Threads
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore
@@ -909,6 +911,37 @@ async def test_a_dead_letter_handler_gets_the_delivery_and_its_attempts() -> Non
     )
     assert got[:2] == [DELIVERY, ["an attempt"]]
     assert got[2] != threading.get_ident()
+
+
+async def test_a_thread_that_nobody_waits_for_any_more_is_counted_until_it_ends() -> None:
+    threads, begun, release = Threads(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait(PATIENCE)
+
+    task = asyncio.create_task(threads.call(hang, ()))
+    try:
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        assert threads.left_behind == 0
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert threads.left_behind == 1
+    finally:
+        release.set()
+    await until(lambda: threads.left_behind == 0)
+
+
+async def test_a_run_that_was_cancelled_before_it_had_a_thread_is_not_counted() -> None:
+    threads, ran = Threads(), list[int]()
+    for _ in range(2):
+        task = asyncio.create_task(threads.call(ran.append, (1,)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (threads.left_behind, ran) == (0, [])
 
 
 def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator[None]:

@@ -705,6 +705,40 @@ async def test_a_plain_handler_that_takes_too_long_is_left_to_its_thread() -> No
     assert ran == ["other"]
 
 
+async def test_a_plain_handler_waits_while_too_many_of_its_threads_go_on_although_their_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.executor._MOST_LEFT_BEHIND", 2)
+    caplog.set_level(logging.INFO, "webhook_receiver")
+    clock, release, begun = Clock(), threading.Event(), list[int]()
+    hooks = durable(clock=clock, concurrency=1, backoff=Backoff(0, 0, 9))
+
+    @hooks.on(OrderFulfilled, name="hanging", timeout=0.05)
+    def hang(event: OrderFulfilled, attempt: Attempt) -> None:
+        begun.append(attempt.number)
+        release.wait(PATIENCE)
+
+    hooks.on(OrderFailedPermanently, name="other")(lambda event: None)
+    async with hooks:
+        try:
+            first = await deliver(hooks, about("o-1"))
+            kept = await kept_until(hooks, first, lambda record: record.due == NOW + 10)
+            assert (begun, len(kept.attempts), kept.summary.handlers["hanging"].attempts) == ([1, 2], 2, 2)
+            second = await deliver(hooks, about("o-2"))
+            await kept_until(hooks, second, lambda record: record.due == NOW + 10)
+            await settled(hooks, await deliver(hooks, about("o-3", "FAILED_PERMANENTLY")))
+            assert begun == [1, 2], "no other thread has begun, and no slot is taken"
+        finally:
+            release.set()
+        await until(lambda: hooks.handlers[0].threads.left_behind == 0)
+        clock.move(10)
+        for id in (first, second):
+            await settled(hooks, id)
+    assert sorted(begun) == [1, 1, 2, 3]
+    assert caplog.text.count("hanging waits: 2 of its threads go on although their time is up") == 1
+    assert caplog.text.count("hanging runs again") == 1
+
+
 class Down:
     """A receiver with a handler whose dependency is down until it is up."""
 

@@ -13,14 +13,13 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from anyio.to_thread import run_sync
-
 from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..events import Event, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER
 from ..options import Backoff, Limits
 from .parameters import reject_generator, reject_uncallable, takes_attempt
+from .threads import Threads
 
 Function = Callable[..., Any]
 Route = type[Event] | str
@@ -50,6 +49,8 @@ class Handler:
     """How many runs there may be at once, and in a time; None for no limits."""
     whole_order: bool = False
     """Whether it gets the events of whole orders, and none of their items."""
+    threads: Threads = field(default_factory=Threads, repr=False, compare=False)
+    """Where the function runs unless it is async."""
     takes_attempt: bool = field(init=False)
     is_async: bool = field(init=False)
 
@@ -63,7 +64,7 @@ class Handler:
     def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
         """Call the function: on the loop if it is async, else in a thread. Await what this returns."""
         arguments = (event, Attempt(delivery, self.name, number)) if self.takes_attempt else (event,)
-        return call(self.function, arguments, is_async=self.is_async)
+        return call(self.function, arguments, None if self.is_async else self.threads)
 
 
 class DeadLetterHandler:
@@ -84,11 +85,12 @@ class DeadLetterHandler:
         self.name = name
         self.function = function
         self.limits = limits
+        self.threads = Threads()
         self.is_async = _is_async(function)
 
     def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
         """Call the function, which does not get the attempt's `number`. Await what this returns."""
-        return call(self.function, (delivery, attempts), is_async=self.is_async)
+        return call(self.function, (delivery, attempts), None if self.is_async else self.threads)
 
 
 class CallNext(Protocol):
@@ -128,19 +130,14 @@ class Middleware:
         reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
 
 
-async def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> None:
-    """Call a user's function, on the loop if it is async, else in a thread, and await what it hands back.
+async def call(function: Function, arguments: tuple[object, ...], threads: Threads | None) -> None:
+    """Call a user's function, in one of `threads`, or on the loop without them, and await what it hands back.
 
     Raises:
         TypeError: it handed back what is not done and cannot be awaited.
         BaseException: whatever the function raises.
     """
-    if is_async:
-        result = await function(*arguments)
-    else:  # A thread cannot be stopped: when its time is up nobody waits for it any more.
-        result, raised = await run_sync(_call_in_thread, function, arguments, abandon_on_cancel=True)
-        if raised is not None:
-            raise raised
+    result = await (function(*arguments) if threads is None else threads.call(function, arguments))
     while result is not None:
         _reject_undone(result)
         if isinstance(result, ThreadFuture):
@@ -150,14 +147,6 @@ async def call(function: Function, arguments: tuple[object, ...], *, is_async: b
         before, result = result, await result
         if result is before:  # as a pool of connections does, which is awaited to be opened
             return
-
-
-def _call_in_thread(function: Function, arguments: tuple[object, ...]) -> tuple[object, GeneratorExit | None]:
-    """Call a function; return what it returned, and a GeneratorExit, which a future would close its waiter by."""
-    try:
-        return function(*arguments), None
-    except GeneratorExit as error:
-        return None, error
 
 
 def _reject_undone(result: object) -> None:

@@ -56,7 +56,8 @@ the handler swallowed, or never came to, is taken back before the next handler r
 
 **Timeouts.** When an attempt's time is up, its task is cancelled. What ends then is recorded: a TimeoutError if the
 cancellation came through, success if the handler returned after all. A plain function's thread cannot be stopped; it
-is left to end by itself. An async handler, or middleware, that ignores the cancellation is left behind after the
+is left to end by itself, and while too many of a handler's go on, it is postponed and nothing is counted: retries would
+start threads without end. An async handler, or middleware, that ignores the cancellation is left behind after the
 grace time: the attempt has failed, the settlement goes to `abandon`, which takes over from the task, and whatever the
 task does later changes nothing.
 
@@ -104,6 +105,8 @@ logger = logging.getLogger("webhook_receiver")
 
 _OUTCOMES = {State.DONE: "done", State.WAITING: "retry", State.DEAD: "dead"}
 _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was cancelled
+_MOST_LEFT_BEHIND = 16  # threads of a handler that go on although their time is up, or as many as there are slots
+_UNTIL_THREADS_END = 10.0  # seconds for which a delivery is postponed then
 
 
 class InFlight:
@@ -139,15 +142,15 @@ class InFlight:
         self.abandoned = False
         """Whether a handler ignored that its time was up, and the delivery was settled without it."""
 
-    def cut_off(self) -> None:
-        """Cancel the task for the worker. A cancellation by anybody else is a failed attempt of the handler."""
-        self.is_cut_off = True
     def end_turn(self) -> None:
         """End its turn if it has one, so that the next one runs."""
         turn, self.turn = self.turn, None
         if turn is not None:
             turn.end()
 
+    def cut_off(self) -> None:
+        """Cancel the task for the worker. A cancellation by anybody else is a failed attempt of the handler."""
+        self.is_cut_off = True
         self.task.cancel()
 
 
@@ -165,7 +168,7 @@ class Executor:
         clock: returns the time by which deliveries are due, in seconds.
         unix: returns the time in Unix seconds, for what is kept of attempts.
         abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
-        turns: the turns of handlers with limits; None to run them without.
+        turns: the turns of handlers with limits; None to run them without, and not to mind how many threads go on.
         counters: count the attempts by how they ended, and how long they took.
         complete: stores the events of a delivery's body that are not stored, or raises NotAnEvent; None to store none.
         outermost: middleware that runs round that of the user's.
@@ -197,6 +200,8 @@ class Executor:
         self._counters = Counters(unix) if counters is None else counters
         self.breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
+        self._crowded: set[str] = set()
+        """The names of the handlers that wait until a thread of theirs ends."""
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
         self._timeouts = Timeouts(self._time_is_up)
 
@@ -315,6 +320,9 @@ class Executor:
             self._count(progress, handler)
             if not progress.is_due(handler, now):
                 return
+        if self._leaves_too_many_threads(handler):
+            progress.postpone(handler, now + _UNTIL_THREADS_END)
+            return
         turn = None
         if handler.limits is not None and self._turns is not None:
             turn = await self._turn(self._turns, handler.limits, in_flight, progress, handler)
@@ -355,6 +363,21 @@ class Executor:
         self._count(progress, handler, bucket_of(perf_counter() - began))
         if isinstance(error, asyncio.CancelledError):
             raise error  # maybe the event loop ends, and waits for this task: the others run under another claim
+
+    def _leaves_too_many_threads(self, handler: Runnable) -> bool:
+        """Whether so many threads of a handler go on, although their time is up, that no other one may begin."""
+        if self._turns is None or not isinstance(handler, Handler | DeadLetterHandler):
+            return False
+        number, most = handler.threads.left_behind, max(_MOST_LEFT_BEHIND, self._options.concurrency)
+        if number >= most and handler.name not in self._crowded:
+            self._crowded.add(handler.name)
+            why = f"{number} of its threads go on although their time is up"
+            said = "%s waits: %s, and no other begins until one of them ends: give what it calls a timeout of its own"
+            logger.error(said, handler.name, why, extra=fields(handler=handler.name, reason=why))
+        elif number < most and handler.name in self._crowded:
+            self._crowded.discard(handler.name)
+            logger.info("%s runs again: a thread of it has ended", handler.name)
+        return number >= most
 
     async def _turn(
         self, turns: Turns[InFlight], limits: Limits, in_flight: InFlight, progress: DeliveryProgress, handler: Runnable

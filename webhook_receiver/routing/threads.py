@@ -1,0 +1,55 @@
+"""The threads of plain functions. None can be stopped: one whose time is up is left behind, and ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+
+class Threads:
+    """The runs of a plain function in threads, with a count of those that nobody waits for any more."""
+
+    def __init__(self) -> None:
+        self._left: list[_Run] = []
+
+    @property
+    def left_behind(self) -> int:
+        """The number of threads that were left behind and have not ended."""
+        self._left = [run for run in self._left if run.is_running]
+        return len(self._left)
+
+    async def call(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> object:
+        """Call the function in a thread, which is left behind when this is cancelled; return what it returned.
+
+        Raises:
+            BaseException: whatever the function raises.
+        """
+        run = _Run(function, arguments)
+        try:
+            result, raised = await run_sync(run, abandon_on_cancel=True)
+        except asyncio.CancelledError:
+            self._left = [*(each for each in self._left if each.is_running), run]  # it may be about to begin
+            raise
+        if raised is not None:
+            raise raised
+        return result
+
+
+class _Run:
+    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self.is_running = False
+
+    def __call__(self) -> tuple[object, GeneratorExit | None]:
+        """Call the function; return what it returned, and a GeneratorExit, which a future would close its waiter by."""
+        self.is_running = True
+        try:
+            return self._function(*self._arguments), None
+        except GeneratorExit as error:
+            return None, error
+        finally:
+            self.is_running = False
