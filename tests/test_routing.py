@@ -105,7 +105,7 @@ async def test_a_predicate_that_raises_fails_as_its_handler_would_and_stops_no_o
     router.on(OrderStatusChanged)(named("well"))
     assert matching(router, PLACED) == ["failing", "well"]
     with pytest.raises(ZeroDivisionError):
-        await router.match(PLACED)[0].call(PLACED, None, 1)  # type: ignore
+        await router.match(PLACED)[0].call(PLACED, DELIVERY, 1)
 
 
 def test_the_fallback_gets_what_no_handler_wants() -> None:
@@ -220,7 +220,7 @@ async def test_a_predicate_that_hands_back_an_awaitable_fails_as_its_handler_wou
     router = Router()
     router.on(OrderFulfilled, where=lambda order: coroutine)(named("failing"))  # type: ignore
     with pytest.raises(TypeError, match="awaitable"):
-        await router.match(FULFILLED)[0].call(FULFILLED, None, 1)  # type: ignore
+        await router.match(FULFILLED)[0].call(FULFILLED, DELIVERY, 1)
     coroutine.close()
 
 
@@ -920,7 +920,7 @@ async def test_a_thread_that_nobody_waits_for_any_more_is_counted_until_it_ends(
         begun.set()
         release.wait(PATIENCE)
 
-    task = asyncio.create_task(threads.call(hang, ()))
+    task = asyncio.create_task(threads.call(hang, (), "d-1"))
     try:
         assert await asyncio.to_thread(begun.wait, PATIENCE)
         assert threads.left_behind == 0
@@ -928,15 +928,19 @@ async def test_a_thread_that_nobody_waits_for_any_more_is_counted_until_it_ends(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert threads.left_behind == 1
+        with pytest.raises(TimeoutError, match="its thread of an attempt before goes on"):
+            await threads.call(hang, (), "d-1")
+        assert await threads.call(len, ("of another delivery",), "d-2") == 19
     finally:
         release.set()
     await until(lambda: threads.left_behind == 0)
+    assert await threads.call(len, ("anew",), "d-1") == 4
 
 
 async def test_a_run_that_was_cancelled_before_it_had_a_thread_is_not_counted() -> None:
     threads, ran = Threads(), list[int]()
     for _ in range(2):
-        task = asyncio.create_task(threads.call(ran.append, (1,)))
+        task = asyncio.create_task(threads.call(ran.append, (1,), "d-1"))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -711,7 +711,7 @@ async def test_a_plain_handler_waits_while_too_many_of_its_threads_go_on_althoug
     monkeypatch.setattr("webhook_receiver.worker.executor._MOST_LEFT_BEHIND", 2)
     caplog.set_level(logging.INFO, "webhook_receiver")
     clock, release, begun = Clock(), threading.Event(), list[int]()
-    hooks = durable(clock=clock, concurrency=1, backoff=Backoff(0, 0, 9))
+    hooks = durable(clock=clock, concurrency=1, backoff=Backoff(60, 60, 9))
 
     @hooks.on(OrderFulfilled, name="hanging", timeout=0.05)
     def hang(event: OrderFulfilled, attempt: Attempt) -> None:
@@ -721,22 +721,48 @@ async def test_a_plain_handler_waits_while_too_many_of_its_threads_go_on_althoug
     hooks.on(OrderFailedPermanently, name="other")(lambda event: None)
     async with hooks:
         try:
-            first = await deliver(hooks, about("o-1"))
-            kept = await kept_until(hooks, first, lambda record: record.due == NOW + 10)
-            assert (begun, len(kept.attempts), kept.summary.handlers["hanging"].attempts) == ([1, 2], 2, 2)
-            second = await deliver(hooks, about("o-2"))
-            await kept_until(hooks, second, lambda record: record.due == NOW + 10)
-            await settled(hooks, await deliver(hooks, about("o-3", "FAILED_PERMANENTLY")))
-            assert begun == [1, 2], "no other thread has begun, and no slot is taken"
+            hung = [await deliver(hooks, about(f"o-{number}")) for number in (1, 2)]
+            for each in hung:
+                await tried(hooks, each, "hanging", 1)
+            waits = await deliver(hooks, about("o-3"))
+            await kept_until(hooks, waits, lambda record: record.due == NOW + 10)
+            await settled(hooks, await deliver(hooks, about("o-4", "FAILED_PERMANENTLY")))
+            assert begun == [1, 1], "no other thread has begun, and no slot is taken"
         finally:
             release.set()
         await until(lambda: hooks.handlers[0].threads.left_behind == 0)
-        clock.move(10)
-        for id in (first, second):
-            await settled(hooks, id)
-    assert sorted(begun) == [1, 1, 2, 3]
+        clock.move(100)
+        for each in (*hung, waits):
+            await settled(hooks, each)
+    assert sorted(begun) == [1, 1, 1, 2, 2]
     assert caplog.text.count("hanging waits: 2 of its threads go on although their time is up") == 1
     assert caplog.text.count("hanging runs again") == 1
+
+
+async def test_a_retry_fails_while_the_thread_of_the_attempt_before_goes_on() -> None:
+    clock, release, begun = Clock(), threading.Event(), list[int]()
+    hooks = durable(clock=clock, backoff=Backoff(60, 60, 9))
+
+    @hooks.on(OrderFulfilled, name="hanging", timeout=0.05)
+    def hang(event: OrderFulfilled, attempt: Attempt) -> None:
+        begun.append(attempt.number)
+        release.wait(PATIENCE)
+
+    async with hooks:
+        try:
+            id = await deliver(hooks, about("o-1"))
+            await tried(hooks, id, "hanging", 1)
+            clock.move(100)
+            await tried(hooks, id, "hanging", 2)
+        finally:
+            release.set()
+        kept = await hooks.inbox.get(id)
+        assert kept is not None
+        assert "TimeoutError: its thread of an attempt before goes on" in str(kept.attempts[-1].error)
+        await until(lambda: hooks.handlers[0].threads.left_behind == 0)
+        clock.move(100)
+        await settled(hooks, id)
+    assert begun == [1, 3]
 
 
 class Down:

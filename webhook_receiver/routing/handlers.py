@@ -64,7 +64,7 @@ class Handler:
     def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
         """Call the function: on the loop if it is async, else in a thread. Await what this returns."""
         arguments = (event, Attempt(delivery, self.name, number)) if self.takes_attempt else (event,)
-        return call(self.function, arguments, None if self.is_async else self.threads)
+        return call(self.function, arguments, None if self.is_async else self.threads, delivery.id)
 
 
 class DeadLetterHandler:
@@ -90,7 +90,7 @@ class DeadLetterHandler:
 
     def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
         """Call the function, which does not get the attempt's `number`. Await what this returns."""
-        return call(self.function, (delivery, attempts), None if self.is_async else self.threads)
+        return call(self.function, (delivery, attempts), None if self.is_async else self.threads, delivery.id)
 
 
 class CallNext(Protocol):
@@ -130,14 +130,15 @@ class Middleware:
         reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
 
 
-async def call(function: Function, arguments: tuple[object, ...], threads: Threads | None) -> None:
-    """Call a user's function, in one of `threads`, or on the loop without them, and await what it hands back.
+async def call(function: Function, arguments: tuple[object, ...], threads: Threads | None, of: str) -> None:
+    """Call a user's function for a delivery, in one of `threads`, or on the loop without them, and await what it hands
+    back.
 
     Raises:
         TypeError: it handed back what is not done and cannot be awaited.
         BaseException: whatever the function raises.
     """
-    result = await (function(*arguments) if threads is None else threads.call(function, arguments))
+    result = await (function(*arguments) if threads is None else threads.call(function, arguments, of))
     while result is not None:
         _reject_undone(result)
         if isinstance(result, ThreadFuture):

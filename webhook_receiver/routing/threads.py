@@ -21,13 +21,22 @@ class Threads:
         self._left = [run for run in self._left if run.is_running]
         return len(self._left)
 
-    async def call(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> object:
+    async def call(self, function: Callable[..., Any], arguments: tuple[object, ...], of: str) -> object:
         """Call the function in a thread, which is left behind when this is cancelled; return what it returned.
 
+        Args:
+            function: the function.
+            arguments: what it is called with.
+            of: the id of the delivery that it is called for. Two threads of one would do the same work at once, and
+                one that hangs would take all that there may be.
+
         Raises:
+            TimeoutError: a thread of this delivery was left behind, and goes on.
             BaseException: whatever the function raises.
         """
-        run = _Run(function, arguments)
+        if any(run.is_running and run.of == of for run in self._left):
+            raise TimeoutError("its thread of an attempt before goes on")
+        run = _Run(function, arguments, of)
         try:
             result, raised = await run_sync(run, abandon_on_cancel=True)
         except asyncio.CancelledError:
@@ -39,7 +48,8 @@ class Threads:
 
 
 class _Run:
-    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...], of: str) -> None:
+        self.of = of
         self._function = function
         self._arguments = arguments
         self.is_running = False
