@@ -36,7 +36,7 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import Split
 from webhook_receiver.senders.adyen import adyen
-from webhook_receiver.senders.catalogue import stream
+from webhook_receiver.senders.catalogue import stream, zendesk
 from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.github import EVENT_MEMBERS, github
 from webhook_receiver.senders.meta import MessagesChanged, meta
@@ -395,6 +395,24 @@ async def test_a_sender_whose_bodies_may_be_alike_says_that_it_has_no_ids() -> N
         for _ in range(2):
             await deliver(hooks, {"action": "added", "member": {}, "team": {}}, {"x-github-event": "membership"})
     assert ran == ["membership", "membership"]
+
+
+@pytest.mark.parametrize(
+    ("body", "runs"),
+    [
+        ({"ticket_id": 35436, "status": "open"}, 2),
+        ({"id": "35436", "type": "ticket"}, 2),
+        ({"id": 7, "type": "zen:event-type:user.created"}, 2),
+        ({"id": "2b24ef10", "type": "zen:event-type:user.created"}, 1),
+    ],
+    ids=["template", "template with an id", "no id of an event", "event"],
+)
+async def test_of_zendesk_equal_templates_are_two_happenings_and_equal_events_one(body: Any, runs: int) -> None:
+    hooks, ran = handling(zendesk("s"), Event)
+    async with hooks:
+        for id in ("1", "2"):
+            await deliver(hooks, body, {"x-zendesk-webhook-invocation-id": id})
+    assert len(ran) == runs
 
 
 @pytest.mark.parametrize("first", ["false", None])

@@ -224,6 +224,8 @@ def form(events: list[dict[str, Any]]) -> bytes:
         ("webex", {"id": "the webhook", "resource": "messages", "event": "created"}, [("messages.created", None)]),
         ("workos", {"id": "event_1", "event": "dsync.user.created", "data": {}}, [("dsync.user.created", "event_1")]),
         ("zendesk", {"id": "1", "type": "zen:event-type:ticket.created"}, [("zen:event-type:ticket.created", None)]),
+        ("zendesk", {"ticket_id": 35436, "status": "open"}, [("template", None)]),
+        ("zendesk", {"event": "solved", "ticket_id": 35436}, [("solved", None)]),
         ("zoom", {"event": "meeting.started", "payload": {}}, [("meeting.started", None)]),
     ],
 )
@@ -289,7 +291,7 @@ async def test_a_member_event_is_the_name(name: str) -> None:
     assert [event for event, _ in found] == ["a.b"]
 
 
-@pytest.mark.parametrize("name", ["hubspot", "qstash", "sanity", "sentry", "viber", "webex"])
+@pytest.mark.parametrize("name", ["hubspot", "qstash", "sanity", "sentry", "viber", "webex", "zendesk"])
 def test_no_event_is_lost_to_another_with_an_equal_id_or_body(name: str) -> None:
     """Ids of webhooks and messages, or of no guarantee; and bodies that say the same of two events."""
     sender = presets()[name].sender(presets()[name].example)

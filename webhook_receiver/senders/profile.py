@@ -194,6 +194,8 @@ class Profile:
             yield "An event that is sent again is known by the id that it has by its class, or by an equal body."
         elif sender.delivery_id is not None:
             yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
+        elif sender.identity is not identity_of:
+            yield "An event with an id of its sender's that is sent again is known by an equal body, and no other one."
         else:
             yield "Nothing tells a delivery that is sent again, unless an event's class has an id or an identity."
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
+from ...events import Event, identity_of, value_at
 from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT, request_url
@@ -32,6 +34,12 @@ def _box(secrets: Secrets) -> AnyOf:
         tolerance=600,
     )
     return AnyOf(scheme(), scheme(body_form=escaped), same_secrets=True)
+
+
+def _zendesk_event(event: Event) -> Sequence[str] | None:
+    """Return the identity of an event of Zendesk's own; a template of the user's has none, whatever its `id` is."""
+    id: object = value_at(event, ("id",)) if event.event.startswith("zen:event-type") else None
+    return (id,) if isinstance(id, str) and id else identity_of(event)
 
 
 PRESETS = (
@@ -82,15 +90,25 @@ PRESETS = (
         ),
         partial(
             Sender,
-            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
-            event_name="type",
-            delivery_id="X-Zendesk-Webhook-Invocation-Id",
+            facts=(
+                "n8n-nodes-base 2.41.2 (of a third party), run in November 2026",
+                "developer.zendesk.com/api-reference/webhooks/event-types, read in November 2026: the types and ids",
+            ),
+            event_name=("type", "event", "text:template"),
+            identity=_zendesk_event,
         ),
         ("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp"),
+        body=b'{"type": "zen:event-type:user.created", "id": "2b24ef10-19d4-4740-93cf-8f98ec4776c0", "event": {}}',
         page=Page(
             trade="business",
             docs="developer.zendesk.com/documentation/webhooks",
             setup="In the Admin Center, Apps and integrations, Webhooks: the URL; it shows the signing secret.",
+            traps=(
+                "The body of a trigger or an automation is a template of your own: one without a member type or event "
+                "is called template.",
+                "The header X-Zendesk-Webhook-Invocation-Id would tell a repeat of such a body, but is not signed; two "
+                "happenings may have equal bodies.",
+            ),
             verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
