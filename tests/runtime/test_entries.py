@@ -7,6 +7,7 @@ import gzip
 import json
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,14 +18,20 @@ from pydantic import Field
 from tests.helpers import NOW
 from tests.working import PATIENCE, Clock, durable, until
 from webhook_receiver import (
+    AllowFrom,
     AnyOf,
+    BasicAuth,
     ConfigurationError,
     Event,
     Filter,
+    HeaderSecret,
     HMACBody,
+    MemoryInbox,
     NotAnEvent,
     OrderFulfilled,
+    QuerySecret,
     Scheme,
+    SecretsByRequest,
     Sender,
     StandardWebhooks,
     State,
@@ -36,7 +43,7 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import Split
 from webhook_receiver.senders.adyen import adyen
-from webhook_receiver.senders.catalogue import stream, zendesk
+from webhook_receiver.senders.catalogue import gitlab, stream, zendesk
 from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.github import EVENT_MEMBERS, github
 from webhook_receiver.senders.meta import MessagesChanged, meta
@@ -413,6 +420,78 @@ async def test_of_zendesk_equal_templates_are_two_happenings_and_equal_events_on
         for id in ("1", "2"):
             await deliver(hooks, body, {"x-zendesk-webhook-invocation-id": id})
     assert len(ran) == runs
+
+
+async def secrets_of(tenant: str) -> str:
+    return "s"
+
+
+async def answers_to_ids(scheme: Scheme, signer: Scheme) -> list[int]:
+    """Return the answers to deliveries with the ids 1, 2 and 1, of which all have equal bodies."""
+    sender = Sender(name="acme", scheme=scheme, facts=("made up",), event_name="text:x", delivery_id="X-Id")
+    hooks = WebhookReceiver(sender=sender, inbox=MemoryInbox(), clock=lambda: NOW, work=False)
+    hooks.on("x")(lambda event: None)
+    found: list[int] = []
+    async with hooks:
+        for id in ("1", "2", "1"):
+            given = RequestHead.of({"x-id": id}, target="/hooks/anna", client="203.0.113.7")
+            head = signer.sign(given, b"{}", NOW)
+            receipt = await hooks.receive(head.headers, b"{}", target=head.target, client=head.client)
+            found.append(receipt.response.status)
+    return found
+
+
+KEY, SIGNED = HeaderSecret("s", header="x-api-key"), HMACBody("s", signature="x-sig")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "signer"),
+    [
+        (KEY, KEY),
+        (BasicAuth("s", username="acme"), BasicAuth("s", username="acme")),
+        (QuerySecret("s", parameter="token"), QuerySecret("s", parameter="token")),
+        (AnyOf(BasicAuth("new", username="acme"), KEY), KEY),
+        (AllowFrom(["203.0.113.0/24"], KEY), KEY),
+        (SecretsByRequest(secrets_of, partial(HeaderSecret, header="x-api-key"), tenant="path"), KEY),
+    ],
+    ids=["header", "basic", "query", "any of two", "networks", "tenants"],
+)
+async def test_where_a_secret_alone_proves_a_request_the_id_in_its_header_is_the_key(
+    scheme: Scheme, signer: Scheme
+) -> None:
+    assert await answers_to_ids(scheme, signer) == [202, 202, 200]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "signer"),
+    [
+        (SIGNED, SIGNED),
+        (AnyOf(SIGNED, KEY), KEY),
+        (AllowFrom(["203.0.113.0/24"], SIGNED), SIGNED),
+        (SecretsByRequest(secrets_of, partial(HMACBody, signature="x-sig"), tenant="path"), SIGNED),
+        (Unsigned(), Unsigned()),
+    ],
+    ids=["signed", "signed or not", "networks", "tenants", "everybody"],
+)
+async def test_where_one_may_write_an_id_without_the_secret_the_body_is_the_key(scheme: Scheme, signer: Scheme) -> None:
+    assert await answers_to_ids(scheme, signer) == [202, 200, 200]
+
+
+async def test_a_tag_that_is_pushed_to_gitlab_again_is_news() -> None:
+    hooks, ran = handling(gitlab("s"), "Tag Push Hook")
+    body = {"object_kind": "tag_push", "before": "0" * 40, "after": "82b3d5ae", "ref": "refs/tags/v1"}
+    async with hooks:
+        for key in ("k1", "k2", "k1", "k2"):
+            await deliver(hooks, body, {"x-gitlab-event": "Tag Push Hook", "idempotency-key": key})
+    assert len(ran) == 2
+
+
+@pytest.mark.parametrize("ids", [[], [""], ["k1", "k2"]], ids=["absent", "empty", "twice"])
+async def test_without_the_one_id_of_a_header_an_equal_body_is_a_duplicate(ids: list[str]) -> None:
+    hooks, _ = handling(gitlab("s"), "Tag Push Hook")
+    given = [("x-gitlab-token", "s"), ("x-gitlab-event", "Tag Push Hook"), *(("idempotency-key", id) for id in ids)]
+    async with hooks:
+        assert [(await hooks.receive(given, b"{}")).response.status for _ in range(2)] == [202, 200]
 
 
 @pytest.mark.parametrize("first", ["false", None])

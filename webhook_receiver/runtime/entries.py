@@ -3,7 +3,8 @@
 A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
 signature covers that, or the body has it; else of the body, as of any body that is no event: of its bytes, or of the
 form in which it is signed, with what proven headers add to it. A header that no signature covers is never in it, except
-for the event's name where the body alone does not tell two events from each other. Where deliveries have tenants,
+for the event's name where the body alone does not tell two events from each other, and for the sender's id where a
+secret proves the request as a whole: who can write the header can write the body, too. Where deliveries have tenants,
 theirs is in it, and in the ordering key: the ids of two tenants may be the same.
 
 What was polled is known by the same: its own id, its identity, or its bytes. Its key lasts.
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from ..delivery import EDIT, Delivery, with_events
+from ..delivery import EDIT, Delivery, Headers, with_events
 from ..event_registry import NoEventName
 from ..events import (
     Event,
@@ -41,6 +42,7 @@ from ..redaction import storable
 from ..senders import Sender
 from ..senders.event_names import EventNames, decoded
 from ..signatures import Verified
+from ..signatures.scheme import proves_as_a_whole
 from ..worker.executor import no_event
 
 
@@ -60,6 +62,9 @@ class EntryBuilder:
         of times."""
         self._id_paths = parsed_paths(sender.delivery_id_paths)
         self._has_ids = sender.delivery_id is not None or bool(self._id_paths) or any(map(has_own_id, sender.events))
+        counts = sender.delivery_id is not None and proves_as_a_whole(sender.scheme)
+        self._id_header = (sender.delivery_id or "").lower().encode() if counts else None
+        """The header whose id counts as one in the body does; None without one."""
         self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
         # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
         self._identity_counts = self._name_is_signed or sender.orders is not None
@@ -82,6 +87,8 @@ class EntryBuilder:
     def _build(self, delivery: Delivery, found: Sequence[Event | Exception], verified: Verified | None) -> Entry:
         if verified is not None and verified.is_id_optional and self._has_ids:
             verified = verified._replace(id=None)
+        if verified is not None and verified.id is None and self._id_header is not None:
+            verified = verified._replace(id=_only(delivery.headers, self._id_header))
         body = self._proven(delivery, verified)
         entry = self._entry(delivery, found[0], verified, 0, body)
         if len(found) == 1:
@@ -260,6 +267,12 @@ class EntryBuilder:
             self._note("ordering_key failed, so it is handled in no order", error)
             return None
         return None if key is None else storable(str(key))
+
+
+def _only(headers: Headers, wanted: bytes) -> str | None:
+    """Return the value of a header that is there once and not empty; else None."""
+    found = [value for name, value in headers if name == wanted]
+    return (found[0].decode("latin-1") or None) if len(found) == 1 else None
 
 
 def id_parts(event: Event | object, paths: Sequence[Path]) -> list[Any]:

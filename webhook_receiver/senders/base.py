@@ -218,8 +218,9 @@ class Sender:
     else differs between them. An event's class may say its own: `Event.delivery_id`."""
     delivery_id: str | None = None
     """The header with the sender's id of the delivery; None if there is none, or if the scheme verifies it
-    (`Verified.id`). An id that no signature covers proves nothing, so its value counts for nothing: it says that each
-    delivery is one of its own, so that two with equal bodies are one delivery, sent twice."""
+    (`Verified.id`). Beside a signature that does not cover it an id proves nothing, so its value counts for nothing: it
+    says that each delivery is one of its own, so that two with equal bodies are one delivery, sent twice. Where nothing
+    is signed, and a secret proves the request as a whole, the id counts by itself: two with the same are one."""
     identity: Identity = identity_of
     """The function that returns an event's identity: by it a push and a polled delivery are the same or not. Two
     pushes with one identity and different bodies are two."""

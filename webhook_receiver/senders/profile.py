@@ -16,6 +16,7 @@ from ..events import has_own_id, identity_of
 from ..signatures import Scheme
 from ..signatures.any_of import AnyOf
 from ..signatures.bearer_jwt import BearerJWT
+from ..signatures.scheme import proves_as_a_whole
 from .base import Sender
 from .page import Page
 from .preset import Preset
@@ -192,6 +193,8 @@ class Profile:
             yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} {where}."
         elif any(map(has_own_id, classes)):
             yield "An event that is sent again is known by the id that it has by its class, or by an equal body."
+        elif sender.delivery_id is not None and proves_as_a_whole(sender.scheme):
+            yield f"A delivery that is sent again is known by {sender.delivery_id}; without it, by an equal body."
         elif sender.delivery_id is not None:
             yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
         elif sender.identity is not identity_of:

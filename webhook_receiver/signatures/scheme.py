@@ -141,6 +141,12 @@ def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:
     return getattr(scheme, "covered_headers", frozenset())
 
 
+def proves_as_a_whole(scheme: Scheme) -> bool:
+    """Return whether all that a scheme proves is that the sender knows its secret: who can write one part of a request
+    can write any, so that an id in a header is as good as one in the body."""
+    return covered_headers(scheme) is None and scheme.secret_count > 0
+
+
 def has_networks(scheme: Scheme | None) -> bool:
     """Return whether a scheme has networks that it lets in alone. See `Scheme`."""
     return bool(getattr(scheme, "has_networks", False))
