@@ -112,7 +112,11 @@ PRESETS = (
                 "client secret."
             ),
             answer="Any 2xx within 5 seconds; else it is sent again up to 8 times in 4 hours.",
-            traps=("Topic, shop and id are in headers that are not signed, and no time is.",),
+            traps=(
+                "Topic, shop and id are in headers that are not signed, and no time is.",
+                "A subscription with include_fields has to include updated_at: without it two changes may have equal "
+                "bodies, and the second is taken for a duplicate and never runs.",
+            ),
             verified=("@shopify/shopify-api 15.0.0 (Node)", "2026-11-29"),
         ),
     ),

@@ -75,7 +75,12 @@ PRESETS = (
                 "a secret of your own. The receiver has to run when you save it, which pings the URL."
             ),
             answer="The ping has to be answered by exactly 200, and is.",
-            traps=("Topic and id are in headers that are not signed, and no time is signed.",),
+            traps=(
+                "Topic and id are in headers that are not signed, and no time is signed.",
+                "The body of a topic that begins with action. is the action and its argument alone: where these are "
+                "the same again, it is taken for a duplicate and never runs. Take a topic of a resource, such as "
+                "order.updated, whose body says when it was changed.",
+            ),
             verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
         ),
     ),
