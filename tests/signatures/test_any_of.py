@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +15,8 @@ from webhook_receiver import (
     BasicAuth,
     BodyMismatch,
     ConfigurationError,
+    Event,
+    Filter,
     HMACBody,
     MissingSignature,
     Sender,
@@ -25,9 +29,10 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import AddressNotAllowed
 from webhook_receiver.inbox.memory import MemoryInbox
-from webhook_receiver.senders import slack
+from webhook_receiver.senders import Split, slack
 from webhook_receiver.senders import stripe as stripe_sender
 from webhook_receiver.senders.registry import presets
+from webhook_receiver.senders.up42 import up42
 
 from .keys import whsec
 
@@ -165,6 +170,53 @@ async def test_a_copy_without_what_one_scheme_signs_is_a_duplicate(new: Any, ids
         for now[0] in (NOW, NOW + 30 * 86_400):
             again = await hooks.receive(copy, body, client="203.0.113.7")
             assert (again.response.status, again.duplicate_of) == (200, first.delivery and first.delivery.id)
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"event": "order.status", "body": {"orderId": "o1", "status": "FULFILLED"}}, 200),
+        ({"event": "parcel.lost"}, 202),
+        ({"event": 7}, 200),
+    ],
+    ids=["with an identity", "without one", "no event"],
+)
+async def test_a_copy_of_up42s_without_the_id_is_a_duplicate_of_an_event_with_an_identity(
+    document: object, status: int
+) -> None:
+    new, old = StandardWebhooks(whsec("a")), UP42Signature("s")
+    hooks = WebhookReceiver(sender=up42(scheme=AnyOf(new, old)), inbox=MemoryInbox(), clock=lambda: NOW, work=False)
+    hooks.on(Event)(lambda event: None)
+    body = json.dumps(document).encode()
+    head = old.sign(new.sign(RequestHead.of({"content-type": "application/json"}), body, NOW), body, NOW)
+    copy = [pair for pair in head.headers if not pair[0].startswith(b"webhook-")]
+    async with hooks:
+        answers = [(await hooks.receive(each, body)).response.status for each in (head.headers, head.headers, copy)]
+    assert answers == [202, 200, status]
+
+
+async def test_each_part_of_a_delivery_is_known_without_the_id_by_its_own_identity() -> None:
+    class Moved(Event, frozen=True):
+        event: Literal["moved"]
+        parcel: str
+
+        @property
+        def identity(self) -> tuple[str, ...]:
+            return (self.parcel,)
+
+    new = StandardWebhooks(whsec("a"))
+    sender = Sender(name="acme", scheme=AnyOf(new, OLD), facts=("made up",), split=Split("*"))
+    hooks = WebhookReceiver(sender=sender, inbox=MemoryInbox(), clock=lambda: NOW, work=False)
+    hooks.on(Moved, name="moved")(lambda event: None)
+    hooks.fallback(lambda event: None)
+    body = b'[{"event": "moved", "parcel": "1"}, {"event": "seen"}, {"event": "moved", "parcel": "2"}]'
+    head = OLD.sign(new.sign(RequestHead.of({}), body, NOW), body, NOW)
+    copy = [pair for pair in head.headers if not pair[0].startswith(b"webhook-")]
+    async with hooks:
+        for headers in (head.headers, copy):
+            await hooks.receive(headers, body)
+        stored = await hooks.inbox.find(Filter())
+    assert Counter(each.event for each in stored) == {"moved": 2, "seen": 2}
 
 
 def test_ids_count_where_all_schemes_prove_one_or_none_does() -> None:

@@ -140,10 +140,12 @@ class EntryBuilder:
         """
         lasting = verified is None or not verified.fresh  # a listing tells a change again, however old
         tenant = None if verified is None else verified.tenant
+        identity = None if isinstance(found, Exception) else self._identity(found)
+        if verified is not None and verified.is_id_optional and (isinstance(found, Exception) or identity is not None):
+            verified = verified._replace(id=None)  # a copy may lack it, and the body is enough
         if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), tenant)
-        identity = self._identity(found)
         counted = identity if self._identity_counts else None
         entry = Entry(
             delivery,

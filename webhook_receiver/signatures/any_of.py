@@ -52,8 +52,9 @@ class AnyOf:
     """A scheme that accepts what any of its schemes accepts, and signs by the first that can.
 
     Where some of the schemes prove an id and others do not, a copy without the headers of the former is one delivery
-    with the original: both are known by the id in the body, or by the body. That holds for bodies that all schemes sign
-    as they are: of one signed in a form, such as canonical JSON, another spelling is another delivery.
+    with the original: both are known by the id in the body, or by the body. That holds where the sender has ids, or the
+    event an identity, and for bodies that all schemes sign as they are: of one that is signed in a form, such as
+    canonical JSON, another spelling is another delivery.
 
     `Verified.by` is an index of the secrets of all schemes, in their order: with
     `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all schemes reject a delivery, the error is that of

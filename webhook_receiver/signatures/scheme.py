@@ -34,7 +34,8 @@ class Verified(NamedTuple):
     challenge that tells the HMAC of a token must not tell one of these. See `Challenge.tells`."""
     is_id_optional: bool = False
     """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
-    the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids."""
+    the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids or the
+    event an identity."""
     signed_at: float | None = None
     """The time of signing that the delivery states, in Unix seconds, for the age at its receipt; None if it states none
     that was checked."""
