@@ -46,7 +46,7 @@ def test_a_memory_url_names_no_file(url: str) -> None:
 def test_settings_follow_with_units() -> None:
     inbox = from_url("sqlite:///hooks.db?window=2d&retention=90d&min_free=1000000&busy_timeout=1.5s")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention[State.DONE], inbox._file_guard._min_free, inbox._busy_timeout) == (
+    assert (inbox.window, inbox._retention[State.DONE], inbox._file_guard._min_free, inbox._busy_timeout) == (
         2 * DAY,
         90 * DAY,
         1_000_000,
@@ -54,13 +54,13 @@ def test_settings_follow_with_units() -> None:
     )
     in_memory = from_url("memory://?window=1h&retention=2h")
     assert isinstance(in_memory, MemoryInbox)
-    assert (in_memory._window, in_memory._retention[State.DONE]) == (3600, 7200)
+    assert (in_memory.window, in_memory._retention[State.DONE]) == (3600, 7200)
 
 
 def test_without_settings_duplicates_are_known_for_a_week_and_what_is_done_is_kept_for_a_month() -> None:
     inbox = from_url("sqlite:///hooks.db")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention) == (7 * DAY, {State.DONE: 30 * DAY, State.UNHANDLED: 30 * DAY})
+    assert (inbox.window, inbox._retention) == (7 * DAY, {State.DONE: 30 * DAY, State.UNHANDLED: 30 * DAY})
 
 
 @pytest.mark.parametrize(

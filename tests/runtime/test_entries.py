@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -21,11 +22,13 @@ from webhook_receiver import (
     AllowFrom,
     AnyOf,
     BasicAuth,
+    BearerJWT,
     ConfigurationError,
     Event,
     Filter,
     HeaderSecret,
     HMACBody,
+    HTTPMessageSignature,
     MemoryInbox,
     NotAnEvent,
     OrderFulfilled,
@@ -33,6 +36,7 @@ from webhook_receiver import (
     Scheme,
     SecretsByRequest,
     Sender,
+    StaleSignature,
     StandardWebhooks,
     State,
     UnknownEvent,
@@ -40,19 +44,25 @@ from webhook_receiver import (
     UP42Signature,
     WebhookReceiver,
 )
-from webhook_receiver.delivery import RequestHead
+from webhook_receiver.delivery import Delivery, RequestHead
+from webhook_receiver.inbox.base import window_of
+from webhook_receiver.runtime.entries import EntryBuilder
 from webhook_receiver.senders import Split
 from webhook_receiver.senders.adyen import adyen
 from webhook_receiver.senders.catalogue import gitlab, stream, zendesk
 from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.github import EVENT_MEMBERS, github
 from webhook_receiver.senders.meta import MessagesChanged, meta
+from webhook_receiver.senders.preset import LATE
 from webhook_receiver.senders.shopify import shopify
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures.body_forms import canonical_json, escaped, gunzipped
 from webhook_receiver.signatures.hmac_fields import HMACFields
+
+DAY = 86_400
+TIMED = partial(HMACBody, "s", timestamp="x-at", signed="{timestamp}.{body}")
 
 PUSH = {
     "ref": "refs/heads/main",
@@ -594,6 +604,71 @@ async def test_an_id_of_a_signed_header_counts_whatever_the_name_in_a_header_tha
 def test_a_scheme_says_whether_a_copy_verifies_for_ever(scheme: Scheme, is_fresh: bool) -> None:
     head = scheme.sign(RequestHead.of({"content-type": "application/json"}), b"{}", NOW)
     assert scheme.verify(head, NOW)(b"{}").fresh is is_fresh
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "inbox", "days", "status"),
+    [
+        (30 * DAY, "memory://", 6, 200),
+        (30 * DAY, "memory://", 8, 200),
+        (30 * DAY, "memory://", 31, 401),
+        (LATE, "memory://?window=1h&retention=1d", 0.1, 200),
+        (LATE, "memory://?window=1h&retention=1d", 0.6, 401),
+    ],
+)
+async def test_a_copy_is_a_duplicate_as_long_as_it_verifies(
+    tolerance: float, inbox: str, days: float, status: int
+) -> None:
+    scheme = TIMED(signature="x-sig", tolerance=tolerance)
+    sender, clock = Sender(name="acme", scheme=scheme, facts=("none",), delivery_id_path="id"), Clock()
+    hooks, _ = handling(sender, "parcel", clock=clock, inbox=inbox)
+    body = b'{"event": "parcel", "id": "7"}'
+    copied = scheme.sign(RequestHead.of({}), body, clock()).headers
+    async with hooks:
+        assert (await hooks.receive(copied, body)).response.status == 202
+        clock.move(days * DAY)
+        assert (await hooks.receive(copied, body)).response.status == status
+
+
+@pytest.mark.parametrize(("window", "lasting"), [(299, True), (300, False), (None, True)])
+def test_a_key_lasts_unless_the_window_is_known_and_ends_after_the_last_copy(
+    window: float | None, lasting: bool
+) -> None:
+    sender, body = stripe("s"), b'{"id": "evt_1", "type": "invoice.paid"}'
+    verified = sender.scheme.verify(sender.scheme.sign(RequestHead.of({}), body, NOW), NOW)(body)
+    told: Any = object() if window is None else SimpleNamespace(window=window)
+    delivery = Delivery("d-1", "acme", (), body, NOW, 0, True)
+    entry = EntryBuilder("acme", sender, window_of(told)).build(delivery, [UnknownEvent(event="paid")], verified)
+    assert entry.lasting is lasting
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        TIMED(signature="x-sig", tolerance=1000),
+        StandardWebhooks("c2VjcmV0", tolerance=1000),
+        HMACFields("s", signature="sig", signed=["at", "id"], joined_by=".", timestamp="at", tolerance=1000),
+        HTTPMessageSignature({"k": "s"}, tolerance=1000),
+        BearerJWT("a secret of thirty-two bytes, long", algorithm="HS256", max_age=200),
+        AnyOf(TIMED(signature="x-sig"), TIMED(signature="x-sig", tolerance=1000), same_secrets=True),
+    ],
+    ids=lambda scheme: type(scheme).__name__,
+)
+def test_a_scheme_says_until_when_a_copy_verifies(scheme: Any) -> None:
+    body = b'{"id": "7"}'
+    body = scheme.sign_body(body, NOW) if hasattr(scheme, "sign_body") else body
+    head = scheme.sign(RequestHead.of({"content-type": "application/json"}), body, NOW)
+    until = scheme.verify(head, NOW)(body).copies_until
+    assert scheme.verify(head, until)(body).fresh
+    with pytest.raises(StaleSignature):
+        scheme.verify(head, until + 0.1)(body)
+
+
+def test_of_two_schemes_that_sign_a_delivery_a_copy_may_have_what_the_one_without_a_time_signs() -> None:
+    timed, bare = TIMED(signature="x-sig"), HMACBody("s", signature="x-other")
+    head = bare.sign(timed.sign(RequestHead.of({}), b"{}", NOW), b"{}", NOW)
+    assert not AnyOf(timed, bare).verify(head, NOW)(b"{}").fresh
+    assert AnyOf(timed, bare).verify(timed.sign(RequestHead.of({}), b"{}", NOW), NOW)(b"{}").fresh
 
 
 @pytest.mark.parametrize(

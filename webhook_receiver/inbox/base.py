@@ -57,6 +57,9 @@ class Inbox(InboxReader, Protocol):
     receipt, whether it was pushed or not: a source may tell again what happened long ago. A delivery with neither key
     nor identity is never a duplicate. All that holds when they are put at the same moment, from whichever processes.
 
+    A store may tell its window as an attribute `window`, in seconds. Of one that tells none it is taken that every copy
+    may come after the window: see `Verified.copies_until`.
+
     **Eligibility.** A delivery may be claimed when its `due` time has come and no lease on it is running, and either it
     is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A
     lease that was neither settled, released nor renewed in time ends by itself, and that is the whole repair after a
@@ -453,3 +456,9 @@ class Inbox(InboxReader, Protocol):
             now: the time by the clock of the inbox.
         """
         ...
+
+
+def window_of(inbox: Inbox | None) -> float:
+    """Return the seconds of an inbox's window; 0 if it does not tell them. See `Inbox`."""
+    window: object = getattr(inbox, "window", 0)
+    return window if isinstance(window, int | float) else 0

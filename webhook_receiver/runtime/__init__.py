@@ -20,7 +20,7 @@ from anyio.to_thread import current_default_thread_limiter
 from ..delivery import EDIT, Delivery
 from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEvent
 from ..inbox import forks, from_url
-from ..inbox.base import Inbox
+from ..inbox.base import Inbox, window_of
 from ..inbox.counters import Counters, bucket_of
 from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
@@ -138,7 +138,7 @@ class Runtime:
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None
         """Whether there is an inbox."""
-        self.entries = EntryBuilder(self.name, sender)
+        self.entries = EntryBuilder(self.name, sender, window_of(self._inbox))
         """The rules by which deliveries become entries of the inbox."""
         self._work = work
         self._worker: Worker | None = None
@@ -268,7 +268,7 @@ class Runtime:
         mine = Registration(self.name, self.sender.name, scheme, self._by_default, indexed, looks)
         if (name := await registered_name(self.inbox, mine, self._is_own)) != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name
-            self.entries = EntryBuilder(name, self.sender)
+            self.entries = EntryBuilder(name, self.sender, window_of(self._inbox))
 
     def _is_own(self, stored: StoredDelivery) -> bool:
         """Return whether a delivery of an older version can be the sender's: read by its rules, it is the event that it

@@ -52,10 +52,12 @@ class EntryBuilder:
     Args:
         receiver: the receiver's name.
         sender: the sender, whose rules these are.
+        window: the seconds for which the inbox knows duplicates whose key does not last; 0 if it does not say.
     """
 
-    def __init__(self, receiver: str, sender: Sender) -> None:
+    def __init__(self, receiver: str, sender: Sender, window: float = 0) -> None:
         self._sender = sender
+        self._window = window
         self._digest = digester(receiver)
         self._failures: dict[str, tuple[Exception, int]] = {}
         """What fails in the functions of a sender or an event for the delivery at hand: the first error, and the number
@@ -138,7 +140,7 @@ class EntryBuilder:
             part: the number of the part.
             body: what the body counts as in keys.
         """
-        lasting = verified is None or not verified.fresh  # a listing tells a change again, however old
+        lasting = self._lasts(delivery, verified)
         tenant = None if verified is None else verified.tenant
         identity = None if isinstance(found, Exception) else self._identity(found)
         if verified is not None and verified.is_id_optional and (isinstance(found, Exception) or identity is not None):
@@ -157,6 +159,12 @@ class EntryBuilder:
             lasting=lasting,
         )
         return self._of_tenant(entry, tenant)
+
+    def _lasts(self, delivery: Delivery, verified: Verified | None) -> bool:
+        """Return whether a copy of a delivery may come after the window, which begins with its receipt."""
+        if verified is None or not verified.fresh:  # a listing tells a change again, however old
+            return True
+        return verified.copies_until is not None and verified.copies_until > delivery.received + self._window
 
     def ordering_key(self, delivery: Delivery, event: Event) -> str | None:
         """Return the ordering key under which an event of a stored delivery is stored; None without one."""

@@ -151,7 +151,7 @@ class AnyOf:
         self, head: RequestHead, checks: list[tuple[Scheme, BodyCheck]], errors: list[Rejected], body: bytes
     ) -> Verified:
         rejected = list(errors)
-        for scheme, check in checks:
+        for at, (scheme, check) in enumerate(checks, 1):
             try:
                 verified = check(body)
                 if not verified.body:
@@ -159,7 +159,9 @@ class AnyOf:
             except (VerificationError, KeysNeeded) as error:
                 rejected.append(error)
             else:  # what a copy without some headers is not is not counted on, such as its time
-                return verified._replace(is_id_optional=True, fresh=False) if self._is_id_optional else verified
+                if self._is_id_optional:
+                    return verified._replace(is_id_optional=True, fresh=False)
+                return _of_all(verified, [other for _, other in checks[at:]], body)
         raise _most_telling(rejected)
 
     def _check_reading(self, scheme: Scheme, head: RequestHead, verified: Verified) -> None:
@@ -177,6 +179,22 @@ class AnyOf:
 def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> tuple[Scheme, BodyCheck]:
     check = scheme.verify(head, now)
     return scheme, lambda body: _with_offset(check(body), first)
+
+
+def _of_all(verified: Verified, others: list[BodyCheck], body: bytes) -> Verified:
+    """Return a result with the time for which a copy verifies by any scheme: it may lack the headers of the first."""
+    until = verified.copies_until
+    for check in others:
+        try:
+            other = check(body)
+        except VerificationError:
+            continue
+        except KeysNeeded:  # it may verify, by keys that are not known yet
+            other = Verified(None, body=False)
+        if not other.fresh:
+            return verified._replace(fresh=False)
+        until = max((each for each in (until, other.copies_until) if each is not None), default=None)
+    return verified if until == verified.copies_until else verified._replace(copies_until=until)
 
 
 def _start(scheme: Scheme, head: RequestHead) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -248,8 +248,11 @@ class BearerJWT:
         id = None if self._id_claim is None else claims.get(self._id_claim)
         if self._id_claim is not None and (not isinstance(id, str) or not id):
             raise MalformedSignature(f"the token has no text as {self._id_claim}")
-        is_whole, is_fresh = self._body_claim is not None, self._max_age is not None
-        verified = Verified(by, body=is_whole, id=id, fresh=is_fresh, signed_at=claims.get("iat"))
+        is_whole, until = self._body_claim is not None, None
+        if self._max_age is not None:
+            until = min(claims["iat"] + self._max_age, claims.get("exp", inf)) + self._leeway
+        is_fresh, signed_at = until is not None, claims.get("iat")
+        verified = Verified(by, body=is_whole, id=id, fresh=is_fresh, copies_until=until, signed_at=signed_at)
         claimed = None if self._body_claim is None else claims.get(self._body_claim)
         return partial(self._check, verified, claimed)
 

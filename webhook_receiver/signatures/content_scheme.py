@@ -213,10 +213,11 @@ class ContentScheme:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
                 contents = (parts[0] or b"",)
-                is_fresh = signed_at is not None
-                return Verified(
-                    by, self._proves_body, text, is_fresh, form=form, contents=contents, signed_at=signed_at
-                )
+                verified = Verified(by, self._proves_body, text, form=form, contents=contents)
+                if signed_at is None:
+                    return verified
+                until = signed_at + self._tolerance
+                return verified._replace(fresh=True, copies_until=until, signed_at=signed_at)
         raise self._keyring.mismatch(now)
 
     def _parts(self, content: Content, body: bytes) -> ContentParts:

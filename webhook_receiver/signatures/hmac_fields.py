@@ -194,13 +194,15 @@ class HMACFields:
         raise self._keyring.mismatch(now)
 
     def _verified(self, by: int, item: object, contents: tuple[bytes, ...], now: float) -> Verified:
-        signed_at = None
+        signed_at = until = None
         if self._timestamp is not None:
             signed_at = seconds(_value(item, self._timestamp), str(self._timestamp))
             reject_stale(signed_at, now, self._tolerance)
+            until = signed_at + self._tolerance
         id = None if self._id is None else _value(item, self._id).decode("utf-8", "replace")
-        is_fresh = signed_at is not None
-        return Verified(by, body=False, id=id or None, fresh=is_fresh, contents=contents, signed_at=signed_at)
+        is_fresh = until is not None
+        verified = Verified(by, body=False, id=id or None, fresh=is_fresh, contents=contents)
+        return verified._replace(copies_until=until, signed_at=signed_at)
 
     def _content(self, item: object) -> bytes:
         values = [_value(item, place) for place in self._signed]

@@ -129,10 +129,12 @@ class HTTPMessageSignature:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
         signed_at = int(found.parameters["created"])
         reject_stale(signed_at, now, self._tolerance)
-        if now > float(found.parameters.get("expires", inf)):
+        expires = float(found.parameters.get("expires", inf))
+        if now > expires:
             raise StaleSignature("the signature has expired, by its own parameter expires")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
-        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id, fresh=True, signed_at=signed_at)
+        by, until = keys[str(found.parameters["keyid"])].by, min(signed_at + self._tolerance, expires)
+        verified = Verified(by, body=True, id=id, fresh=True, copies_until=until, signed_at=signed_at)
         return partial(self._check, found, verified)
 
     def _check(self, found: Any, verified: Verified, body: bytes) -> Verified:

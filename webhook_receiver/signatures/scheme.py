@@ -36,6 +36,9 @@ class Verified(NamedTuple):
     """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
     the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids or the
     event an identity."""
+    copies_until: float | None = None
+    """The Unix time up to which a copy of a `fresh` delivery verifies. Where the inbox's window ends before that, or is
+    not known, a copy is recognized as if no time was covered. None if a copy verifies for no longer than any window."""
     signed_at: float | None = None
     """The time of signing that the delivery states, in Unix seconds, for the age at its receipt; None if it states none
     that was checked."""

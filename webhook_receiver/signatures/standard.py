@@ -122,7 +122,10 @@ class StandardWebhooks:
             for version, claimed in claims:
                 if version == key.version and key.verifies(content, claimed):
                     reject_stale(signed_at, now, self._tolerance)
-                    return Verified(key.by, body=True, id=id.decode("latin-1"), fresh=True, signed_at=signed_at)
+                    until = signed_at + self._tolerance
+                    return Verified(
+                        key.by, body=True, id=id.decode("latin-1"), fresh=True, copies_until=until, signed_at=signed_at
+                    )
         raise self._keyring.mismatch(now)
 
 

@@ -18,7 +18,7 @@ def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
     )
     assert isinstance(inbox, PostgresInbox)
     assert inbox.server.schema == "hooks"
-    assert (inbox._window, inbox._retention[State.DONE], inbox._timeout) == (2 * DAY, 9 * DAY, 2)
+    assert (inbox.window, inbox._retention[State.DONE], inbox._timeout) == (2 * DAY, 9 * DAY, 2)
     assert "sslmode=verify-full" in inbox.server.conninfo
     assert "p@ss" in inbox.server.conninfo
     assert repr(inbox) == "<PostgresInbox postgresql://db/hooks?schema=hooks>"

@@ -150,7 +150,7 @@ class PostgresInbox:
         if not 0 < timeout < 86_400:
             raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
         self.server = Server(url, schema, pooling)
-        self._window = window
+        self.window = window
         self._timeout = timeout
         self._writers: tuple[Writer, Writer, Writer] | None = None
         """The writers for puts, for leases, and for everything else: no kind of work waits for another kind."""
@@ -264,13 +264,13 @@ class PostgresInbox:
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._writer(0).submit(insert.put, PutJob.of(entry, now, self._window))
+        return await self._writer(0).submit(insert.put, PutJob.of(entry, now, self.window))
 
     async def put_all(
         self, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float
     ) -> Sequence[Stored | Duplicate]:
         """See `Inbox`."""
-        job = PutAllJob.of(entries, cursor, poll, now, self._window)
+        job = PutAllJob.of(entries, cursor, poll, now, self.window)
         return await self._ask(lambda connection: polls.put_all(connection, job))
 
     async def lease_poll(
@@ -398,12 +398,12 @@ class PostgresInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        since = known_since(now if unix is None else unix, self._window)
+        since = known_since(now if unix is None else unix, self.window)
         return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit, *since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        since = known_since(now, self._window)
+        since = known_since(now, self.window)
 
         def expire(connection: PostgresConnection) -> int:
             maintenance.add_up(connection)
@@ -459,7 +459,7 @@ class PostgresInbox:
 
     async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: maintenance.load(connection, deliveries, now, self._window))
+        return await self._ask(lambda connection: maintenance.load(connection, deliveries, now, self.window))
 
     async def _ask(self, ask: Callable[[PostgresConnection], R]) -> R:
         operation: PostgresOperation[Any, Any] = lambda connection, requests: [ask(connection) for _ in requests]  # noqa: E731

@@ -146,7 +146,7 @@ class SQLiteInbox:
         if sqlite3.sqlite_version_info < (3, 38):
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
         self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
-        self._window = window
+        self.window = window
         self._file_guard = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
         self.creates, self.backs_up, self.min_free = create, backup, min_free
@@ -235,14 +235,14 @@ class SQLiteInbox:
         """See `Inbox`."""
         self._file_guard.check_free_space()
         owner = self._owners.get(entry.delivery.receiver)
-        return await self._write(insert.put, PutJob.of(entry, now, self._window, owner))
+        return await self._write(insert.put, PutJob.of(entry, now, self.window, owner))
 
     async def put_all(
         self, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float
     ) -> Sequence[Stored | Duplicate]:
         """See `Inbox`."""
         self._file_guard.check_free_space()
-        return await self._write(polls.put_all, PutAllJob.of(entries, cursor, poll, now, self._window))
+        return await self._write(polls.put_all, PutAllJob.of(entries, cursor, poll, now, self.window))
 
     async def lease_poll(
         self, receiver: str, source: str, lease: float, now: float, *, early: bool = False
@@ -387,12 +387,12 @@ class SQLiteInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        since = known_since(now if unix is None else unix, self._window)
+        since = known_since(now if unix is None else unix, self.window)
         return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, *since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        since = known_since(now, self._window)
+        since = known_since(now, self.window)
         ends = {state: now - seconds for state, seconds in self._retention.items()}
         jobs = [maintenance.PurgeJob(Filter(states=[state]), None, _STEP, *since, end) for state, end in ends.items()]
         removed = sum([await self._write(maintenance.purge, job) for job in jobs])
@@ -419,7 +419,7 @@ class SQLiteInbox:
     async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
         self._file_guard.check_free_space()
-        return await self._write(maintenance.load, (deliveries, now, self._window))
+        return await self._write(maintenance.load, (deliveries, now, self.window))
 
     async def vacuum(self) -> None:
         """Rewrite the file without the space of removed deliveries (sqlite.org/lang_vacuum.html); writers wait
