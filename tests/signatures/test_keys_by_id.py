@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from webhook_receiver import (
     BearerJWT,
     ConfigurationError,
     PublicKeyBody,
+    StaleSignature,
     UnknownEvent,
     VerificationError,
     WebhookReceiver,
@@ -74,12 +76,12 @@ def from_paypal(url: str = URL, body: bytes = BODY, now: float = NOW, webhook_id
     return signature(RSA_KEY, webhook_id=webhook_id).sign(head, body, now)
 
 
-def from_plaid(kid: str | None = "key-1", body: bytes = BODY) -> RequestHead:
+def from_plaid(kid: str | None = "key-1", body: bytes = BODY, now: float = NOW) -> RequestHead:
     from hashlib import sha256
 
     import jwt
 
-    claims = {"iat": int(NOW), "request_body_sha256": sha256(body).hexdigest()}
+    claims = {"iat": int(now), "request_body_sha256": sha256(body).hexdigest()}
     token = jwt.encode(claims, pem(P256), "ES256", headers={} if kid is None else {"kid": kid})
     return RequestHead.of({"plaid-verification": token})
 
@@ -140,6 +142,13 @@ def test_a_certificate_counts_while_it_is_valid() -> None:
         scheme = signature(certificates(Told({URL: certificate(*years)})), webhook_id="WH-1")
         with pytest.raises(BadSignature, match="not valid at this time"):
             verified(scheme, from_paypal())
+
+
+@pytest.mark.parametrize(("age", "is_taken"), [(-61, False), (-60, True), (-1, True), (300, True), (301, False)])
+def test_a_token_of_plaid_is_valid_for_5_minutes_and_a_clock_may_be_a_minute_behind(age: int, is_taken: bool) -> None:
+    scheme = plaid(keys(Told({"key-1": jwk()}))).scheme
+    with nullcontext() if is_taken else pytest.raises(StaleSignature):
+        assert verified(scheme, from_plaid(now=NOW - age)).body
 
 
 def test_a_key_is_what_an_api_tells_as_a_jwk_or_pem() -> None:

@@ -23,8 +23,8 @@ def signature(secrets: Secrets | KeysById) -> BearerJWT:
         header="plaid-verification",
         prefix="",
         body_claim="request_body_sha256",
-        max_age=300,
-        leeway=0,
+        max_age=240,  # with the leeway, the 5 minutes that Plaid documents
+        leeway=60,
     )
 
 
@@ -74,7 +74,7 @@ PRESETS = (
             ),
             traps=(
                 "A token names a key by its id. A key that is given as PEM counts until Plaid takes another one.",
-                "A token is valid for 5 minutes.",
+                "A token is valid for 5 minutes. A clock of ours may be a minute behind Plaid's.",
                 "An event's name is of two members, such as TRANSACTIONS.SYNC_UPDATES_AVAILABLE. It has no id, and "
                 "tells what to ask the API for.",
             ),
