@@ -7,6 +7,7 @@ import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from subprocess import run
 from typing import Any
@@ -16,7 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.helpers import NOW
-from webhook_receiver import BadSignature, ConfigurationError, Secret, VerificationError, WebhookReceiver
+from webhook_receiver import (
+    BadSignature,
+    ConfigurationError,
+    MalformedSignature,
+    Secret,
+    VerificationError,
+    WebhookReceiver,
+)
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.catalogue import mollie_classic
 from webhook_receiver.senders.catalogue.examples import ED25519_KEY, RSA_KEY
@@ -271,6 +279,17 @@ def test_inngest_signs_json_in_its_canonical_form() -> None:
         for body in (BODY.replace(b"1", b"2"), b"", b"{}", b"not JSON"):
             with pytest.raises(VerificationError):
                 check(body)
+
+
+def test_inngest_rounds_a_number_that_is_beyond_a_double_so_that_only_a_text_is_proven() -> None:
+    scheme = presets()["inngest"].make(SECRET)
+    for body, canonical, is_taken in (
+        (b'{"id":"820982911946154508"}', b'{"id":"820982911946154508"}', True),
+        (b'{"id":820982911946154508}', b'{"id":820982911946154500}', False),
+    ):
+        head = head_of({"x-inngest-signature": b"t=%b&s=%b" % (SECONDS, hexed(canonical + SECONDS))})
+        with nullcontext() if is_taken else pytest.raises(MalformedSignature, match="canonical"):
+            assert scheme.verify(head, NOW)(body).body
 
 
 def test_twilio_signs_the_fields_of_a_form_in_their_order() -> None:

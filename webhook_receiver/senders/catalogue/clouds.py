@@ -365,6 +365,8 @@ PRESETS = (
                 "A delivery is a call of a function, and a 200 is its result: Inngest does not wait for a handler, and "
                 "no step is repeated by it.",
                 "JSON is signed in its canonical form (RFC 8785). It needs the extra rfc8785.",
+                "That form rounds a whole number beyond 2 to the 53rd, such as the id of a message of Discord, so that "
+                "one signature would fit many numbers: such a delivery is rejected. Send these ids as texts.",
                 "Its library for Python looks at no time, that for Node at 5 minutes.",
             ),
             verified=("inngest 0.5.19 (Python), inngest 4.24.0 (Node)", "2026-11-29"),
