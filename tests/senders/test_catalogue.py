@@ -22,7 +22,7 @@ from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.senders import catalogue, imagery
 from webhook_receiver.senders.imagery import polled
 from webhook_receiver.senders.page import Page
-from webhook_receiver.senders.preset import Preset
+from webhook_receiver.senders.preset import LATE, Preset
 from webhook_receiver.senders.profile import URL, profile_of
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.signatures.learnt_secret import LearntSecret
@@ -179,6 +179,16 @@ def test_a_trap_says_nothing_else_of_copies_than_the_page_does(known: Preset) ->
         if re.search(r"told by its (equal )?body", trap):
             assert "is known by an equal body" in told
         assert not re.search("tells a repeat is", trap), "the page says what tells one"
+
+
+@every
+def test_a_trap_says_it_where_nothing_tells_a_copy_for_half_a_day(known: Preset) -> None:
+    profile = profile_of(known)
+    told = " ".join(dict(profile.sections())["events"])
+    is_told = "Nothing tells" not in told and "and no other one" not in told
+    is_late = (profile.proof.tolerance or 0) >= LATE
+    says_so = any("half a day after its signing" in trap for trap in page_of(known).traps)
+    assert says_so is (is_late and not is_told)
 
 
 @pytest.mark.parametrize(

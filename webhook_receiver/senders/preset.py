@@ -19,7 +19,10 @@ Make = Callable[[Secrets], Scheme]
 
 LATE = 43_200
 """Seconds, half a day: the tolerance for senders whose own libraries look at no time. What is sent again may have the
-time of the first attempt, and what comes twice is told by its id or its body."""
+time of the first attempt. What comes twice is told by its id or its body where the sender has ids; where it has none, a
+copy runs the handlers again for so long, as `NOT_TOLD` says."""
+NOT_TOLD = "Nothing tells a copy, or what is sent again: until half a day after its signing it runs the handlers again."
+"""The trap of senders with this tolerance that have no ids."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from ..signatures.secrets import Secrets
 from .base import Sender
 from .challenges import token_hmac
 from .page import Page
-from .preset import LATE, Preset
+from .preset import LATE, NOT_TOLD, Preset
 
 
 def signature(secrets: Secrets) -> HMACBody:
@@ -99,6 +99,7 @@ PRESETS = (
             traps=(
                 "The URL is validated again every 72 hours.",
                 "Its own library writes the JSON anew before it verifies, and so rejects some genuine spellings.",
+                NOT_TOLD,
             ),
             verified=("@zoom/rivet 0.4.0 (Node)", "2026-11-29"),
         ),

@@ -16,7 +16,7 @@ from ...signatures.shared_secret import BodySecret, QuerySecret
 from ..base import Sender
 from ..challenges import echo, ping
 from ..page import Page
-from ..preset import LATE
+from ..preset import LATE, NOT_TOLD
 from ..split import Split
 from .row import row
 
@@ -107,7 +107,8 @@ PRESETS = (
                 "The body of a trigger or an automation is a template of your own: one without a member type or event "
                 "is called template.",
                 "The header X-Zendesk-Webhook-Invocation-Id would tell a repeat of such a body, but is not signed; two "
-                "happenings may have equal bodies.",
+                "happenings may have equal bodies. So a copy of one runs the handlers again until half a day after its "
+                "signing.",
             ),
             verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
@@ -242,6 +243,7 @@ PRESETS = (
             traps=(
                 "A body is what your projection makes: it has a name of an event only if the projection gives one.",
                 "The header idempotency-key would tell a repeat, but is not signed; two changes may have equal bodies.",
+                NOT_TOLD,
             ),
             verified=("@sanity/webhook 4.0.4 (Node)", "2026-11-28"),
         ),
@@ -314,6 +316,7 @@ PRESETS = (
             docs="docs.knock.app/developer-tools/outbound-webhooks",
             setup="In the dashboard, Developers, Webhooks: the URL and the events; it shows the signing secret.",
             answer="A 200 or 204.",
+            traps=(NOT_TOLD,),
         ),
     ),
     row(

@@ -12,7 +12,7 @@ from ...signatures.public_key_body import PublicKeyBody
 from ..base import Sender
 from ..challenges import ping
 from ..page import Page
-from ..preset import LATE
+from ..preset import LATE, NOT_TOLD
 from ..split import Split
 from .examples import ED25519_KEY
 from .row import row
@@ -178,6 +178,7 @@ PRESETS = (
                 "while that of webhook events is an event.",
                 "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
                 "Events are not sent in their order.",
+                NOT_TOLD,
             ),
             verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-29"),
         ),
