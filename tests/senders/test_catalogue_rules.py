@@ -26,7 +26,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders.catalogue import mollie_classic
+from webhook_receiver.senders.catalogue import atlassian_connect, mollie_classic
 from webhook_receiver.senders.catalogue.examples import ED25519_KEY, RSA_KEY
 from webhook_receiver.senders.challenges import Challenge, echo
 from webhook_receiver.senders.google_pubsub import google_pubsub
@@ -242,6 +242,36 @@ def test_the_token_of_atlassian_connect_states_the_request(target: str, canonica
     for other in ({"target": target + "x"}, {"target": target, "method": "PUT"}):
         with pytest.raises(VerificationError, match="another qsh"):
             scheme.verify(head_of(headers, **other), NOW)
+
+
+@pytest.mark.parametrize(
+    ("base_path", "target", "canonical"),
+    [
+        ("/jira", "/jira/hook?a=1", "POST&/hook&a=1"),
+        ("/jira/", "/jira/hook", "POST&/hook&"),
+        ("/jira", "/jira", "POST&/&"),
+        ("/jira", "/jirahook", "POST&/jirahook&"),
+        ("/jira", "/hook", "POST&/hook&"),
+        ("", "/jira/hook", "POST&/jira/hook&"),
+        ("/", "/hook", "POST&/hook&"),
+    ],
+)
+def test_the_token_of_atlassian_connect_leaves_out_the_path_of_the_base_url(
+    base_path: str, target: str, canonical: str
+) -> None:
+    scheme = atlassian_connect(SECRET, base_path=base_path).scheme
+    stated = hashlib.sha256(canonical.encode()).hexdigest()
+    headers = token("authorization", "JWT ", "unused", bytes.hex, qsh=stated, exp=int(NOW) + 60)(BODY)
+    assert scheme.verify(head_of(headers, target=target), NOW)(BODY).by == 0
+    assert scheme.verify(scheme.sign(head_of({}, target=target), BODY, NOW), NOW)(BODY).by == 0
+    with pytest.raises(VerificationError, match="another qsh"):
+        scheme.verify(head_of(headers, target="/other" + target), NOW)
+
+
+@pytest.mark.parametrize("base_path", ["https://example.com/jira", "jira", None, "/\u00e9"])
+def test_a_base_path_of_atlassian_connect_is_a_path(base_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="base_path is the path of the baseUrl"):
+        atlassian_connect(SECRET, base_path=base_path)
 
 
 def test_pub_sub_takes_the_tokens_of_one_service_account() -> None:

@@ -50,7 +50,8 @@ _HOMES = {
     ".shops": "bigcommerce woocommerce shopify_events klarna mollie_classic",
     ".mail": "mailersend mandrill resend sendgrid klaviyo lob postmark",
     ".media": "mux",
-    ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty atlassian_connect",
+    ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
+    "..atlassian_connect": "atlassian_connect",
     ".chat": "line viber webex stream intercom discord discord_interactions",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "

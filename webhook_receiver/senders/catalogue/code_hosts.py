@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from hashlib import sha256
-from urllib.parse import parse_qsl, quote
 
-from ...delivery import RequestHead
 from ...signatures.bearer_jwt import BearerJWT
 from ...signatures.hmac_body import HMACBody
 from ...signatures.shared_secret import HeaderSecret
@@ -14,19 +11,6 @@ from ..base import Sender
 from ..form import form_document
 from ..page import Page
 from .row import row
-
-
-def _query_hash(head: RequestHead) -> str:
-    """Return the hash of a request's method, path and query, sorted and encoded anew: the claim `qsh`."""
-    path, _, query = head.target.partition(b"?")
-    path = path.rstrip(b"/").replace(b"&", b"%26") or b"/"
-    fields: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        fields.setdefault(quote(name, safe=""), []).append(quote(value, safe=""))
-    fields.pop("jwt", None)
-    sorted_query = "&".join(f"{name}={','.join(sorted(values))}" for name, values in sorted(fields.items()))
-    return sha256(b"%b&%b&%b" % (head.method.upper().encode(), path, sorted_query.encode())).hexdigest()
-
 
 PRESETS = (
     row(
@@ -273,31 +257,6 @@ PRESETS = (
             traps=(
                 "Three deliveries in a row that fail switch the webhook off for 24 hours.",
                 "While the secret is changed the header has a signature by each.",
-            ),
-        ),
-    ),
-    row(
-        "atlassian-connect",
-        "Atlassian Connect",
-        partial(BearerJWT, algorithm="HS256", prefix="JWT ", claims={"qsh": _query_hash}),
-        partial(
-            Sender,
-            facts=("atlassian-jwt 2.0.3 for Node, run in November 2026; atlassian-jwt 3.0.0 for Python, read",),
-            event_name=("webhookEvent", "event", "eventType"),
-        ),
-        shape=("webhookEvent", "timestamp"),
-        body=b'{"timestamp": 1764000188000, "webhookEvent": "jira:issue_created", "issue": {"id": "10002"}}',
-        page=Page(
-            trade="code hosts",
-            docs="developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps",
-            setup=(
-                "Name the URL in the app's descriptor, at webhooks. The secret is the sharedSecret that the lifecycle "
-                "event installed tells: each installation has its own, by the claim iss."
-            ),
-            traps=(
-                "The token states the method, the path and the query as they reach us: behind a proxy they have to "
-                "stay.",
-                "The lifecycle event installed, which tells the secret, is not signed so: receive it elsewhere.",
             ),
         ),
     ),
