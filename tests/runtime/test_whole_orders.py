@@ -6,9 +6,11 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,7 @@ from webhook_receiver import (
     Event,
     FailedAttempt,
     Filter,
+    HandlerState,
     HMACBody,
     ImageryEvent,
     ImageryFailed,
@@ -42,7 +45,12 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead, headers_of_order
-from webhook_receiver.runtime.whole_orders import NAME, VIA
+from webhook_receiver.inbox import Settlement
+from webhook_receiver.inbox.dedup import PutJob
+from webhook_receiver.inbox.postgres import PostgresInbox, insert
+from webhook_receiver.inbox.postgres.rows import PostgresConnection
+from webhook_receiver.inbox.records import Duplicate, Stored, Total
+from webhook_receiver.runtime.whole_orders import NAME, VIA, WholeOrders
 from webhook_receiver.senders import Split
 from webhook_receiver.senders.imagery.events import ProviderEvent, Reading
 from webhook_receiver.senders.imagery.statuses import Statuses
@@ -333,6 +341,143 @@ async def test_two_processes_on_one_inbox_make_one_event(url: str, own_processes
     assert len([each for _, orders in noted for each in orders]) == 1
 
 
+@pytest.fixture
+async def late_put(
+    postgres_url: str, own_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Callable[[WebhookReceiver, object], Awaitable[Callable[[], Awaitable[None]]]]]:
+    """Put a document in a process of its own, up to the commit; return what commits it, and waits for that."""
+    put, go_on = insert.put, threading.Event()
+
+    async with AsyncExitStack() as stack:
+        stack.callback(go_on.set)
+
+        async def begin(hooks: WebhookReceiver, document: object) -> Callable[[], Awaitable[None]]:
+            inserted, loop = asyncio.Event(), asyncio.get_running_loop()
+
+            def held(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
+                results = put(connection, puts)
+                loop.call_soon_threadsafe(inserted.set)
+                assert go_on.wait(PATIENCE)
+                return results
+
+            other = durable(postgres_url, clock=time.time, sender=hooks.sender, work=False)
+            await stack.enter_async_context(other)
+            with monkeypatch.context() as patched:
+                patched.setattr(insert, "put", held)
+                sent = asyncio.create_task(send(other, document))
+                async with asyncio.timeout(PATIENCE):
+                    await inserted.wait()
+
+            async def commit() -> None:
+                go_on.set()
+                await sent
+
+            return commit
+
+        yield begin
+
+
+async def handle(hooks: WebhookReceiver, by: WholeOrders, file: str) -> None:
+    """Claim what is due, and handle the delivery of an item, as a worker does; release the others."""
+    for claim in await hooks.inbox.claim(hooks.name, 10, 30.0, hooks.inbox.clock()):
+        event = hooks.parse(claim.delivery.body)
+        assert isinstance(event, ImageryEvent)
+        if event.items == (file,):
+            await by.collect(event, Attempt(claim.delivery, NAME, 1))
+            handlers = {NAME: HandlerState(State.DONE, 1)}
+            settled = Settlement(claim, State.DONE, handlers, None, None, None, [], time.time())
+            assert await hooks.inbox.settle(settled, hooks.inbox.clock())
+        else:
+            await hooks.inbox.release([claim], hooks.inbox.clock())
+
+
+@pytest.mark.parametrize("whose", ["another process", "the same process, which leaves it to the last one"])
+async def test_an_item_that_is_committed_after_one_with_a_higher_number_counts(
+    postgres_url: str, late_put: Any, whose: str
+) -> None:
+    hooks = durable(postgres_url, clock=time.time, sender=acme(), work=False)
+    noting(hooks)
+    one, another = WholeOrders(lambda: hooks.runtime), WholeOrders(lambda: hooks.runtime)
+    async with hooks:
+        commit = await late_put(hooks, item("a", count=3))
+        await send(hooks, item("b", count=3))
+        await handle(hooks, one, "b")
+        await commit()
+        if whose == "another process":
+            await handle(hooks, another, "a")
+            await send(hooks, item("c", count=3))
+        else:
+            await send(hooks, item("c", count=3))
+            await handle(hooks, one, "a")
+        await handle(hooks, one, "c")
+        found = await hooks.inbox.find(Filter(), newest_first=False)
+        whole = await hooks.inbox.get(found[-1].id)
+    assert [each.event for each in found] == [*["acme.item.ready"] * 3, "imagery.order.ready"]
+    assert [each.settled is None for each in found] == [False, False, False, True]
+    assert whole is not None
+    assert json.loads(whole.delivery.body)["body"]["items"] == ["a", "b", "c"]
+
+
+async def test_an_item_that_is_committed_late_costs_one_reading_of_the_order(
+    postgres_url: str, late_put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, read = PostgresInbox(postgres_url), list[int]()
+    find = inbox.find
+
+    async def counted(*args: Any, **kwargs: Any) -> Sequence[DeliverySummary]:
+        found = await find(*args, **kwargs)
+        read.append(len(found))
+        return found
+
+    hooks = durable(inbox, clock=time.time, sender=acme(), work=False)
+    noting(hooks)
+    one, another = WholeOrders(lambda: hooks.runtime), WholeOrders(lambda: hooks.runtime)
+    async with hooks:
+        commit = await late_put(hooks, item("late", count=41))
+        monkeypatch.setattr(inbox, "find", counted)
+        for number in range(40):
+            if number == 20:
+                await commit()
+                await handle(hooks, another, "late")
+                assert read.pop() == 21
+            await send(hooks, item(f"f-{number}"))
+            await handle(hooks, one, f"f-{number}")
+        assert sum(read) <= 41 + 40 + 22  # the newest that waits, what is new, and all of them once
+        assert len(await hooks.inbox.find(Filter(event="imagery.order.ready"))) == 1
+
+
+async def test_the_number_of_an_orders_deliveries_is_exact_at_once_in_a_full_inbox(make: Make) -> None:
+    hooks = make(sender=acme(), work=False)
+    noting(hooks)
+    async with hooks:
+        await send(hooks, grouped("a", "b", "c"))
+        await send(hooks, grouped(*[f"f-{number}" for number in range(600)], order="o-2"))
+        for order, number in (("o-1", 3), ("o-2", 600), ("o-3", 0)):
+            which = Filter(receiver="acme", ordering_key=order)
+            assert await hooks.inbox.total(which, seconds=0) == Total(number, is_exact=True)
+            others = which._replace(receiver="others")
+            assert (await hooks.inbox.total(others, seconds=60)).number == 0
+
+
+async def test_an_item_that_is_imported_meanwhile_counts(make: Make) -> None:
+    elsewhere = durable(clock=time.time, backoff=AT_ONCE, sender=acme())
+    noting(elsewhere)
+    async with elsewhere:
+        await send(elsewhere, item("a"))
+        await finished(elsewhere)
+        exported = [each async for each in elsewhere.inbox.dump(Filter())]
+    hooks = make(sender=acme())
+    _, orders = noting(hooks)
+    async with hooks:
+        await send(hooks, item("b", count=3))
+        await finished(hooks)
+        stored = [each for each in exported if isinstance(each, StoredDelivery)]
+        assert await hooks.inbox.load(stored, hooks.inbox.clock()) == 1
+        await send(hooks, item("c"))
+        await finished(hooks)
+    assert told(orders) == [("Ready", ["a", "b", "c"], [], False)]
+
+
 KILLED = """
 import asyncio, os, signal, sys, time
 from tests.runtime.test_whole_orders import acme, grouped, noting, send
@@ -528,8 +673,10 @@ class Counting(MemoryInbox):
         self.calls = Counter[str]()
 
     async def find(self, *args: Any, **kwargs: Any) -> Any:
+        found = await super().find(*args, **kwargs)
         self.calls["find"] += 1
-        return await super().find(*args, **kwargs)
+        self.calls["rows"] += len(found)
+        return found
 
     async def get(self, id: str) -> StoredDelivery | None:
         self.calls["get"] += 1
@@ -558,6 +705,7 @@ async def test_500_calls_cost_no_more_than_what_is_new() -> None:
             await until(partial(items.__contains__, f"f-{number}"))
         await until(lambda: bool(orders))
         assert inbox.calls["find"] <= 1001
+        assert inbox.calls["rows"] <= 1001  # the newest that waits, and each once
         assert inbox.calls["get"] <= 1500  # each for what it tells, and once more for its document
     assert [len(each.items) for each in orders] == [500]
     assert not orders[0].late

@@ -16,7 +16,10 @@ That delivery is one as any other: it has its handlers, retries and replays, and
 their ordering key. Its body is the receiver's own, and no sender's rule is applied to it.
 
 What was read is remembered for a while, so that the next item costs what is new. It is no more than that: an item of an
-order that is not remembered is read anew, by whichever process.
+order that is not remembered is read anew, by whichever process. What is new is not always behind what was read: a
+delivery whose put was still under way then, or an imported one, comes before it. So the inbox is asked for the number
+of deliveries first, and when it is another one than was read, all are read again. What comes after that number was told
+is collected later than this item, and sees to it itself.
 """
 
 from __future__ import annotations
@@ -142,6 +145,8 @@ class _Order:
     """The identities of its deliveries about the whole of it."""
     last: str | None = None
     """The id of the last delivery that was read."""
+    read: int = 0
+    """The number of deliveries that were read."""
 
 
 class WholeOrders:
@@ -198,19 +203,15 @@ class WholeOrders:
         order = self._forget(key)
         if order is None or not now <= order.until <= now + _REMEMBERED:
             order = _Order(now + _REMEMBERED)
-        which = Filter(receiver=runtime.name, ordering_key=key)
-        try:
-            found = await runtime.inbox.find(which, newest_first=False, after=order.last)
-        except InboxError:
-            if order.last is None:
-                raise
-            order = _Order(now + _REMEMBERED)  # what was read last was purged
-            found = await runtime.inbox.find(which, newest_first=False)
+        found, is_whole = await _unread(runtime, order, key)
         order.told |= {each.identity for each in found if each.event in _NAMES and each.identity is not None}
         order.last = found[-1].id if found else order.last
-        order.facts |= {each.id: None for each in found if each.event not in _NAMES} | {delivery.id: None}
+        order.read = len(found) if is_whole else order.read + len(found)
+        items = [each for each in found if each.event not in _NAMES]
+        others = [(each.id, each.part) for each in items if each.id not in order.facts and not each.body_removed]
+        facts = {each.id: order.facts.get(each.id) for each in items}
+        order.facts = facts if is_whole else order.facts | facts
         order.facts[delivery.id] = _fact(delivery.id, event, delivery)
-        others = [(each.id, each.part) for each in found if each.event not in _NAMES and not each.body_removed]
         async for id, its, of in _events(runtime, [each for each in others if each[0] != delivery.id]):
             if of.tenant == delivery.tenant:
                 order.facts[id] = _fact(id, its, of)
@@ -230,6 +231,18 @@ class WholeOrders:
         order = self._orders.pop(key, None)
         self._size -= 0 if order is None else len(order.facts)
         return order
+
+
+async def _unread(runtime: Runtime, order: _Order, key: str) -> tuple[Sequence[DeliverySummary], bool]:
+    """Return the deliveries of an order behind the last one that was read, or all; and whether they are all."""
+    which = Filter(receiver=runtime.name, ordering_key=key)
+    if order.last is not None:
+        total = await runtime.inbox.total(which)  # before what is new is read, which may be more by then
+        with suppress(InboxError):  # what was read last was purged
+            found = await runtime.inbox.find(which, newest_first=False, after=order.last)
+            if total.is_exact and order.read <= total.number <= order.read + len(found):
+                return found, False
+    return await runtime.inbox.find(which, newest_first=False), True
 
 
 async def _is_left_to_another(runtime: Runtime, delivery: Delivery, key: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import rows
 from ..deaths import Deaths
 from ..look import Batch, Look, page_of
 from ..records import DeadLetters, DeliverySummary, Filter, Page, State, Total
@@ -126,6 +127,8 @@ def total(connection: PostgresConnection, which: Filter, seconds: float) -> Tota
     if which._replace(states=None) == Filter():
         counted, _ = counts(connection)
         return Total(sum(counted[state] for state in {*(State if which.states is None else which.states)}), True)
+    if (of_order := _of_order(connection, which)) is not None:
+        return Total(of_order, True)
     look = Look(PostgresRows(connection), which, seconds)
     number = 0
     for batch in look:
@@ -133,6 +136,20 @@ def total(connection: PostgresConnection, which: Filter, seconds: float) -> Tota
         (found,) = ask(connection, f"SELECT count(*) {_FROM} WHERE {where}", arguments).fetchone() or (0,)
         number += found
     return Total(number, look.is_complete)
+
+
+def _of_order(connection: PostgresConnection, which: Filter) -> int | None:
+    """Return the number of deliveries of an ordering key, if that is what a filter asks for, and an index has them."""
+    receiver, key = which.receiver, which.ordering_key
+    if receiver is None or key is None or which != Filter(receiver=receiver, ordering_key=key):
+        return None
+    if ask(connection, "SELECT to_regclass('progress_of_order') IS NULL").fetchone() == (True,):
+        return None
+    ask(connection, BY_INDEX)
+    # By the hash alone, as leases go: to read the key of each, too, takes ten times as long.
+    counted = "SELECT count(*) FROM progress WHERE line = %s AND source = %s"
+    (number,) = ask(connection, counted, [rows.order_key_hash(receiver, key), escaped(receiver)]).fetchone() or (0,)
+    return int(number)
 
 
 def dead_letters(connection: PostgresConnection, which: Filter, seconds: float) -> DeadLetters:
