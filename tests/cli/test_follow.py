@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import timeout
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
@@ -78,6 +79,15 @@ async def test_what_no_handler_wanted_is_told_and_what_came_before_is_not() -> N
         await put(inbox, "d-1")
         await settle(inbox, State.UNHANDLED, {}, reason="no handler wanted it")
         assert await told(found, 1) == [("d-1", None, State.UNHANDLED, 0, "no handler wanted it")]
+
+
+async def test_what_is_stored_after_a_delivery_that_was_received_later_is_told() -> None:
+    async with opened() as inbox, aclosing(follow(inbox, "webhooks", NOW)) as found, timeout(30):
+        await put(inbox, "d-2", at=NOW + 5)
+        await settle(inbox, State.WAITING, {"download": HandlerState(State.WAITING, 1, 1, NOW + 1)}, FAILED)
+        assert [each[0] for each in await told(found, 1)] == ["d-2"]
+        await put(inbox, "d-1", at=NOW + 1, dead="not JSON")
+        assert await told(found, 1) == [("d-1", None, State.DEAD, 0, "not JSON")]
 
 
 async def test_a_replay_is_told_again() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ..inbox import DeliverySummary, FailedAttempt, Filter, Inbox, State
 
 _INTERVAL = 0.2  # seconds between two polls: the handlers run in another process
+_LATE = 60.0  # seconds from the receipt of a delivery until it is stored, at most: later ones may be stored before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ async def follow(inbox: Inbox, receiver: str, since: float) -> AsyncGenerator[Ha
                     reported.add(key)
                     yield each
         if unfinished := [summary.received for summary in summaries if summary.state is State.WAITING]:
-            since = max(since, min(unfinished))
+            since = max(since, min(unfinished) - _LATE)
         await asyncio.sleep(_INTERVAL)
 
 
