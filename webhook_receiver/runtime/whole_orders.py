@@ -18,7 +18,7 @@ their ordering key. Its body is the receiver's own, and no sender's rule is appl
 What was read is remembered for a while, so that the next item costs what is new. It is no more than that: an item of an
 order that is not remembered is read anew, by whichever process. What is new is not always behind what was read: a
 delivery whose put was still under way then, or an imported one, comes before it. So the inbox is asked for the number
-of deliveries first, and when it is another one than was read, all are read again. What comes after that number was told
+of deliveries first, and when there are more than were read, all are read again. What comes after that number was told
 is collected later than this item, and sees to it itself.
 """
 
@@ -240,7 +240,7 @@ async def _unread(runtime: Runtime, order: _Order, key: str) -> tuple[Sequence[D
         total = await runtime.inbox.total(which)  # before what is new is read, which may be more by then
         with suppress(InboxError):  # what was read last was purged
             found = await runtime.inbox.find(which, newest_first=False, after=order.last)
-            if total.is_exact and order.read <= total.number <= order.read + len(found):
+            if total.is_exact and total.number <= order.read + len(found):
                 return found, False
     return await runtime.inbox.find(which, newest_first=False), True
 
