@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from io import StringIO
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ import pytest
 from opentelemetry import trace
 
 from tests.helpers import NOW, SECRET, order, signed
+from tests.odd_errors import ODD, caught
 from tests.working import AT_ONCE, Clock, deliver, durable, settled
 from webhook_receiver import Event, State, WebhookReceiver
 from webhook_receiver.logs import DeadLetterLog, JSONFormatter, LineLimit, fields
@@ -311,6 +312,13 @@ def test_a_line_of_json_has_the_traceback_of_an_error() -> None:
     assert isinstance(told, str)
     assert told.startswith("Traceback (most recent call last)")
     assert told.endswith("OSError: away")
+
+
+@pytest.mark.parametrize("fail", ODD.values(), ids=ODD)
+def test_a_line_of_json_has_the_class_of_an_error_that_is_odd(fail: Callable[[], object]) -> None:
+    error = caught(fail)
+    record = record_of("it failed", exc_info=(type(error), error, None))
+    assert type(error).__name__ in str(as_json(record)["exception"])
 
 
 def test_a_line_of_json_inside_of_a_span_says_of_which() -> None:

@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tests.helpers import NOW
+from tests.odd_errors import ODD, caught
 from webhook_receiver import Event, GiveUp, UnknownEvent
 from webhook_receiver.logs import log_failure
-from webhook_receiver.redaction import frames, message, summary
+from webhook_receiver.redaction import frames, message, place_of, places, summary
 from webhook_receiver.routing import Handler
 from webhook_receiver.worker.attempt_log import AttemptLog
 from webhook_receiver.worker.executor import run
@@ -235,3 +236,48 @@ def test_a_message_is_left_out_unread_where_much_would_be_to_look_through() -> N
             error = RuntimeError(said)
             error.__cause__ = cause
             assert summary(error) == "RuntimeError: (message left out: it may repeat the body)"
+
+
+@pytest.mark.parametrize("fail", ODD.values(), ids=ODD)
+def test_whatever_is_odd_about_an_error_it_is_told_by_its_class_at_least(
+    fail: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    error = caught(fail)
+    name = type(error).__name__
+    assert summary(error).startswith(name)
+    assert isinstance(message(error), str)
+    assert place_of(error).startswith(name)
+    assert name in frames(error)
+    assert name in places(error)
+    log_failure("it failed", error)
+    assert "it failed" in caplog.text
+    assert name in caplog.text
+
+
+@pytest.mark.parametrize("fail", ODD.values(), ids=ODD)
+def test_nothing_of_the_body_is_told_of_an_odd_error_either(
+    fail: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    def both() -> None:
+        try:
+            parse()
+        except ValidationError:
+            fail()
+
+    error = caught(both)
+    log_failure("it failed", error)
+    for text in (caplog.text, summary(error), message(error), frames(error), places(error), place_of(error)):
+        assert HUSH not in text
+
+
+def test_an_error_that_lets_nobody_set_its_attributes_has_the_frames_of_the_user_alone() -> None:
+    error = caught(ODD["frozen"])
+    assert frames(error).startswith("Traceback (most recent call last):")
+    assert frames(error).endswith("tests.odd_errors.Frozen: 3\n")
+
+
+@pytest.mark.parametrize("note", [f"input_value={HUSH}", [f"input_value={HUSH}"], (f"input_value={HUSH}",)])
+def test_what_pydantic_quotes_is_known_in_notes_of_any_type(note: object) -> None:
+    error = OSError("no room")
+    error.__notes__ = note  # type: ignore[assignment]
+    assert HUSH not in frames(error)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from .redaction import frames, leave_own_frames_out, quotes_body, summary
+from .redaction import can_be_formatted, frames, leave_own_frames_out, places, summary
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -86,7 +86,7 @@ class JSONFormatter(logging.Formatter):
             "message": _message(record),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self._traceback(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         trace = sys.modules.get("opentelemetry.trace")  # else there is no span
@@ -101,6 +101,12 @@ class JSONFormatter(logging.Formatter):
             return _readable(json.dumps(line, default=_text, allow_nan=False))
         except Exception:  # one value is not JSON: NaN, a circle, a key that is no text
             return _readable(json.dumps({name: _plain(each) for name, each in line.items()}))
+
+    def _traceback(self, info: Any) -> str:
+        try:
+            return self.formatException(info)
+        except Exception:  # the error cannot say what it is
+            return places(info[1])
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -179,10 +185,10 @@ def log_failure(
     said = summary(error)
     extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=said)
     leave_own_frames_out(error)
-    if quotes_body(error):
-        logger.error("%s: %s\n%s", what, said, frames(error), extra=extra)
-    else:
+    if can_be_formatted(error):
         logger.error("%s", what, exc_info=error, extra=extra)
+    else:
+        logger.error("%s: %s\n%s", what, said, frames(error), extra=extra)
 
 
 def warn_if_disabled() -> None:

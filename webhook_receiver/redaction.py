@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache, wraps
 from itertools import islice
 from types import TracebackType
 from typing import Any, cast
@@ -67,11 +68,33 @@ _ROOMS = tuple(f"{__package__}.{room}." for room in ("worker", "routing", "telem
 _MAX_CHAIN = 1000  # errors of one chain that are looked at
 
 
-def frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
+def _or_class_alone(tell: Callable[[BaseException], str]) -> Callable[[BaseException], str]:
+    """Have a function return the class of an error alone where it fails: to read an attribute may run a user's code."""
+
+    @wraps(tell)
+    def told(error: BaseException) -> str:
+        try:
+            return tell(error)
+        except Exception:
+            return type(error).__name__
+
+    return told
+
+
+def trail_of(error: BaseException) -> tuple[object, ...]:
+    """Return the classes of an error and its chain, and the lines that raised them: errors that are alike have one."""
+    try:
+        return tuple((type(each), _frames_of(each)) for each in chain(error))
+    except Exception:
+        return (type(error),)
+
+
+def _frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
     """Return the file and the line of each frame of an error's own traceback."""
     return tuple((each.filename, each.lineno or 0) for each in traceback.extract_tb(error.__traceback__))
 
 
+@_or_class_alone
 def place_of(error: BaseException) -> str:
     """Return the class of an error, and the file and the line that raised it: what can be told whatever it says."""
     last = traceback.extract_tb(error.__traceback__, limit=-1)[0]
@@ -92,6 +115,7 @@ _MAX_VALUES = 5000  # of each of these: a message with more is left out, since t
 _MAX_INPUT = 50_000  # characters of its input
 
 
+@_or_class_alone
 def summary(error: BaseException) -> str:
     """Return the error's class and its `message`."""
     return _summary(error, chain(error))
@@ -102,6 +126,7 @@ def _summary(error: BaseException, related: Sequence[BaseException]) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+@_or_class_alone
 def message(error: BaseException) -> str:
     """Return the error's message without what a ValidationError, one that it came of or holds, quotes of the body.
 
@@ -171,6 +196,7 @@ def _values(document: object) -> Iterator[str]:
                 yield from dict.fromkeys(forms)
 
 
+@_or_class_alone
 def frames(error: BaseException) -> str:
     """Return the traceback of the error, of those that it came of, and of those in a group.
 
@@ -178,15 +204,19 @@ def frames(error: BaseException) -> str:
     redacted summary.
     """
     leave_own_frames_out(error)
-    if type(error) is ValidationError:
-        return storable("".join(traceback.format_tb(error.__traceback__)))
-    if quotes_body(error):
+    try:
+        if type(error) is ValidationError:
+            return storable("".join(traceback.format_tb(error.__traceback__)))
+        if not _quotes_body(error):
+            return storable("".join(traceback.format_exception(error)))
         related = chain(error)
         told = [f"{''.join(traceback.format_tb(each.__traceback__))}{_summary(each, related)}\n" for each in related]
         return storable("\n".join(reversed(told)))
-    return storable("".join(traceback.format_exception(error)))
+    except Exception:  # one of them cannot say what it is
+        return places(error)
 
 
+@_or_class_alone
 def places(error: BaseException) -> str:
     """Return what `frames` does, with the classes of the errors alone: nothing that any of them says."""
     leave_own_frames_out(error)
@@ -196,25 +226,37 @@ def places(error: BaseException) -> str:
 
 def leave_own_frames_out(error: BaseException) -> None:
     """Shorten the tracebacks of an error and its chain by the frames that run a handler, unless all are such."""
-    for each in chain(error):
-        left: list[TracebackType] = []
-        is_ours = False
-        frame = each.__traceback__
-        while frame is not None:
-            room = frame.tb_frame.f_globals.get("__name__", "")
-            is_ours = room.startswith(_ROOMS) or (is_ours and room.startswith("anyio."))  # which runs it in a thread
-            if not is_ours:
-                left.append(frame)
-            frame = frame.tb_next
-        shortened = None
-        for frame in reversed(left):
-            shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-        if shortened is not None:
-            each.__traceback__ = shortened
+    with suppress(Exception):  # what cannot be shortened is told as it is
+        for each in chain(error):
+            shortened = _shortened(each.__traceback__)
+            if shortened is not None:
+                BaseException.with_traceback(each, shortened)  # since an error may let nobody set its attributes
 
 
-def quotes_body(error: BaseException) -> bool:
-    """Whether a ValidationError, whose message quotes the body, has a part in an error."""
+def _shortened(frame: TracebackType | None) -> TracebackType | None:
+    left: list[TracebackType] = []
+    is_ours = False
+    while frame is not None:
+        room = str(frame.tb_frame.f_globals.get("__name__"))
+        is_ours = room.startswith(_ROOMS) or (is_ours and room.startswith("anyio."))  # which runs it in a thread
+        if not is_ours:
+            left.append(frame)
+        frame = frame.tb_next
+    shortened = None
+    for frame in reversed(left):
+        shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return shortened
+
+
+def can_be_formatted(error: BaseException) -> bool:
+    """Whether Python can format an error, and no ValidationError, whose message quotes the body, has a part in it."""
+    try:
+        return not _quotes_body(error) and bool(traceback.format_exception(error))
+    except Exception:
+        return False
+
+
+def _quotes_body(error: BaseException) -> bool:
     return any(
         isinstance(each, ValidationError) or any(quote in text for text in _texts(each) for quote in _QUOTES)
         for each in chain(error)
@@ -222,7 +264,8 @@ def quotes_body(error: BaseException) -> bool:
 
 
 def _texts(error: BaseException) -> list[str]:
-    return [_said(error), *map(str, getattr(error, "__notes__", ()))]
+    notes = getattr(error, "__notes__", ())
+    return [_said(error), *map(str, notes if isinstance(notes, list | tuple) else [notes])]
 
 
 def chain(error: BaseException) -> list[BaseException]:

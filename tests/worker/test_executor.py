@@ -13,6 +13,7 @@ import pytest
 from pydantic import field_validator
 
 from tests.helpers import NOW
+from tests.odd_errors import ODD
 from tests.working import (
     AT_ONCE,
     LATER,
@@ -221,6 +222,27 @@ async def test_a_delivery_is_dead_after_the_last_attempt_and_every_attempts_erro
     assert all("in handler" in attempt.traceback for attempt in kept.attempts)
     assert [attempt.started for attempt in kept.attempts] == [NOW, NOW + 10, NOW + 20]
     assert kept.summary.reason == "broken: ValueError: number 3"
+
+
+@pytest.mark.parametrize("fail", ODD.values(), ids=ODD)
+async def test_an_odd_error_uses_up_its_attempts_and_the_next_delivery_is_handled(
+    fail: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks, ran = durable(backoff=AT_ONCE), list[int]()
+
+    @hooks.on(Event, name="handler")
+    async def handler(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.number)
+        if b"o-1" in attempt.delivery.body:
+            fail()
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks, about("o-1")), State.DEAD)
+        await settled(hooks, await deliver(hooks, about("o-2")))
+    assert ran == [1, 2, 3, 1]
+    assert [each.outcome for each in kept.attempts] == ["retry", "retry", "dead"]
+    assert [record.getMessage() for record in caplog.records if "stumbled" in record.getMessage()] == []
+    assert len(caplog.records) == 4
 
 
 async def test_a_route_has_its_own_backoff() -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from tests.helpers import NOW
+from tests.odd_errors import ODD
 from tests.working import Clock, fail_in_a_task_group, until
 from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.options import Limits, Rate
@@ -51,6 +53,14 @@ async def test_one_failure_asks_for_another_delivery_whatever_the_others_say(err
     made, ran = handlers(None, error, Retry(5), GiveUp("no"), None)
     assert await handle(made, EVENT, DELIVERY, LOG) is FAILED
     assert ran == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fail", ODD.values(), ids=ODD)
+async def test_an_odd_error_is_a_failure_too_and_the_next_handler_runs(fail: Callable[[], object]) -> None:
+    made, ran = handlers(None)
+    odd = Handler("odd", lambda event: fail(), Event)
+    assert await handle([odd, *made], EVENT, DELIVERY, AttemptLog(lambda: NOW)) is FAILED
+    assert ran == [0]
 
 
 async def test_the_latest_time_that_a_handler_wants_is_answered() -> None:

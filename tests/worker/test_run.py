@@ -63,6 +63,17 @@ async def test_retry_and_give_up_are_outcomes_and_no_failures(caplog: pytest.Log
     ]
 
 
+class Mute(Retry):
+    def __str__(self) -> str:
+        raise OSError("no")
+
+
+async def test_a_retry_that_cannot_say_what_it_is_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert isinstance(await outcome(raising(Mute(after=90))), Mute)
+    assert "the handler wants to (it cannot say what it is: OSError)" in caplog.text
+
+
 async def test_a_cancellation_of_the_handlers_own_making_is_a_failure() -> None:
     async def handler(event: Event) -> None:
         await _cancelled()

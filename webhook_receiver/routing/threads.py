@@ -43,7 +43,10 @@ class Threads:
             self._left = [*(each for each in self._left if each.is_running), run]  # it may be about to begin
             raise
         if raised is not None:
-            raise raised
+            try:
+                raise raised
+            finally:
+                del raised  # or the error and this frame would hold one another
         return result
 
 
@@ -54,12 +57,13 @@ class _Run:
         self._arguments = arguments
         self.is_running = False
 
-    def __call__(self) -> tuple[object, GeneratorExit | None]:
-        """Call the function; return what it returned, and a GeneratorExit, which a future would close its waiter by."""
+    def __call__(self) -> tuple[object, BaseException | None]:
+        """Call the function; return what it returned or raised. A future asks what it gets for its class, and may
+        stumble."""
         self.is_running = True
         try:
             return self._function(*self._arguments), None
-        except GeneratorExit as error:
+        except BaseException as error:
             return None, error
         finally:
             self.is_running = False

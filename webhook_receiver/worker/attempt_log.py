@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 
 from ..errors import GiveUp, Retry, Unconfirmed
 from ..logs import fields, log_failure
-from ..redaction import chain, frames_of, message, summary
+from ..redaction import message, summary, trail_of
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -42,7 +42,7 @@ class AttemptLog:
         said = summary(error)
         extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=said)
         if isinstance(error, Retry):
-            logger.info("delivery %s: %s wants to %s", delivery_id, handler, error, extra=extra)
+            logger.info("delivery %s: %s wants to %s", delivery_id, handler, message(error), extra=extra)
         elif isinstance(error, GiveUp):
             logger.warning("delivery %s: %s gave up: %s", delivery_id, handler, message(error), extra=extra)
         elif isinstance(error, Unconfirmed):
@@ -57,7 +57,7 @@ class AttemptLog:
 
     def _is_news(self, handler: str, error: BaseException) -> bool:
         """Whether the traceback was not told within a day."""
-        key = handler, tuple((type(each), frames_of(each)) for each in chain(error))
+        key = handler, trail_of(error)
         now, last = self._clock(), self._told.get(key)
         if last is not None and 0 <= now - last < _DAY:
             return False

@@ -495,10 +495,20 @@ async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
     except KeyboardInterrupt:
         raise  # the process ends
     except BaseException as raised:  # sys.exit() is a failure, too
-        if isinstance(raised, GeneratorExit) and not _runs_in(task):
+        error = _readable(raised)
+        if isinstance(error, GeneratorExit) and not _runs_in(task):
             raise  # this coroutine is closed
-        return raised
+        return error
     return None
+
+
+def _readable(raised: BaseException) -> BaseException:
+    """Return what was raised, or an error in its place if nobody can ask for its class or its traceback."""
+    try:
+        _ = raised.__class__, raised.__traceback__
+    except Exception:
+        return TypeError(f"a {type(raised).__name__} was raised, whose attributes cannot be read")
+    return raised
 
 
 def _runs_in(task: asyncio.Task[Any]) -> bool:
