@@ -264,8 +264,8 @@ def _quotes_body(error: BaseException) -> bool:
 
 
 def _texts(error: BaseException) -> list[str]:
-    notes = getattr(error, "__notes__", ())
-    return [_said(error), *map(str, notes if isinstance(notes, list | tuple) else [notes])]
+    notes: object = getattr(error, "__notes__", ())
+    return [_said(error), *map(str, cast("Sequence[object]", notes) if isinstance(notes, list | tuple) else [notes])]
 
 
 def chain(error: BaseException) -> list[BaseException]:

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import ExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext
 
@@ -29,7 +29,7 @@ class AtStart(SpanProcessor):
 
 
 class AtEnd(SpanProcessor):
-    def on_end(self, *_: Any) -> NoReturn:
+    def on_end(self, span: ReadableSpan) -> NoReturn:
         raise OSError("at the end")
 
 
