@@ -16,7 +16,8 @@ from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.clock import LeaseTime
-from webhook_receiver.inbox.postgres import PostgresInbox, leases, maintenance, queries
+from webhook_receiver.inbox.dedup import PutJob
+from webhook_receiver.inbox.postgres import PostgresInbox, insert, leases, maintenance, queries
 from webhook_receiver.inbox.postgres.rows import BY_INDEX, PostgresConnection, ask
 from webhook_receiver.inbox.records import (
     DamagedDelivery,
@@ -27,6 +28,7 @@ from webhook_receiver.inbox.records import (
     Stored,
     StoredDelivery,
 )
+from webhook_receiver.inbox.retention import known_since
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
     LEASE,
@@ -321,6 +323,51 @@ async def test_a_duplicate_leaves_what_others_replay_and_lease_meanwhile_to_them
         other.commit()
     assert await putting == [Duplicate("d-1")]
     assert execute(postgres_url, "SELECT lease, due FROM progress") == [(1, NOW + LEASE)]
+
+
+@pytest.mark.parametrize("state", [State.UNHANDLED, State.DEAD])
+async def test_a_repeated_push_whose_first_one_is_removed_meanwhile_is_stored(
+    inbox: PostgresInbox, postgres_url: str, state: State
+) -> None:
+    later = NOW + 31 * 86_400
+    await put(inbox, "d-1", key=b"k", lasting=True)
+    assert await settle(inbox, (await claim(inbox))["d-1"], state)
+    server = inbox.server
+    with server.connect() as other, server.transaction(other):
+        which, since = Filter(states=[state]), known_since(later, 7 * 86_400)
+        assert maintenance.purge(other, which, None, 10, *since, later - 30 * 86_400) == 1
+        putting = asyncio.create_task(put(inbox, "d-2", "d-3", key=b"k", lasting=True, now=later))
+        await asyncio.to_thread(wait_for_lock, postgres_url)
+    assert await putting == [Stored("d-2"), Duplicate("d-2")]
+    assert [*await claim(inbox, now=later)] == ["d-2"]
+
+
+async def test_what_a_repeated_push_replays_is_not_removed_meanwhile(inbox: PostgresInbox, postgres_url: str) -> None:
+    later = NOW + 31 * 86_400
+    await put(inbox, "d-1", key=b"k", lasting=True, dead="not JSON")
+    again = PutJob.of(entry("d-2", received=later, key=b"k", lasting=True), later, 7 * 86_400)
+    server, dead = inbox.server, Filter(states=[DEAD])
+    with server.connect() as other, server.transaction(other):
+        assert insert.put(other, [again]) == [Duplicate("d-1", replayed=True)]
+        purging = asyncio.create_task(inbox.purge(dead, later, limit=5))
+        await asyncio.to_thread(wait_for_lock, postgres_url)
+    assert await purging == 0
+    assert [*await claim(inbox, now=later)] == ["d-1"]
+
+
+async def test_for_what_is_new_nothing_is_locked_but_its_hashes(
+    inbox: PostgresInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def note(connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()) -> Any:
+        asked.append(statement)
+        return ask(connection, statement, arguments)
+
+    monkeypatch.setattr(insert, "ask", note)
+    assert await put(inbox, "d-1", key=b"k", identity="i") == [Stored("d-1")]
+    assert len(asked) == 5, "the hashes, the duplicates, the number of the row, and two tables"
+    assert not any("FOR UPDATE" in statement for statement in asked)
 
 
 async def test_two_that_add_the_figures_up_at_once_lose_none(inbox: PostgresInbox, postgres_url: str) -> None:

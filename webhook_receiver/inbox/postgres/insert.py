@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,15 +44,32 @@ def _put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored 
 
 
 def _put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
-    stored = _known(connection, [each.entry for each in puts])
+    while (sorted_out := _sorted_out(connection, puts)) is None:
+        pass  # what a duplicate would have replayed was removed meanwhile
+    results, new, duplicates, outdated = sorted_out
+    if new:
+        _outdate(connection, outdated)
+        _insert(connection, new)
+    _replay(connection, duplicates, results)  # only now: the first ones may be among the new deliveries
+    return results
+
+
+_SortedOut = tuple[list[Stored | Duplicate], list[PutJob], list[tuple[int, PutJob, Candidate]], list[int]]
+"""The results, the new ones, the duplicates as `_replay` takes them, and the rows whose keys new ones have."""
+
+
+def _sorted_out(connection: PostgresConnection, puts: Sequence[PutJob]) -> _SortedOut | None:
+    """Tell new deliveries from duplicates; return None if that no longer holds."""
+    stored, purged = _known(connection, [each.entry for each in puts])
     known = defaultdict[_Known, dict[int, Candidate]](dict)
-    for place, candidate in enumerate(stored):
+    for place, candidate in enumerate([*stored, *purged]):
         for by in _known_by(candidate.receiver, candidate.event, candidate.key, candidate.identity):
             known[by][place] = candidate
     results: list[Stored | Duplicate] = []
     new: list[PutJob] = []
     duplicates: list[tuple[int, PutJob, Candidate]] = []
-    for place, each in enumerate(puts, len(stored)):
+    replayed: set[int] = set()
+    for place, each in enumerate(puts, len(stored) + len(purged)):
         entry, delivery = each.entry, each.entry.delivery
         known_by = [*_known_by(delivery.receiver, entry.event, entry.key, entry.identity)]
         alike = {at: one for by in known_by for at, one in known[by].items() if is_duplicate(each, one)}
@@ -60,17 +77,32 @@ def _put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[
             first = alike[min(alike)]
             duplicates.append((len(results), each, first))
             results.append(Duplicate(first.id))
+            if delivery.via == PUSH and min(alike) < len(stored):
+                replayed.add(first.seq)
             continue
         for by in known_by:
             known[by][place] = Candidate.of(0, entry)
         new.append(each)
         results.append(Stored(entry.delivery.id))
-    if new:
-        keys = {(each.entry.delivery.receiver, each.entry.key) for each in new if each.entry.key is not None}
-        _outdate(connection, [each.seq for each in stored if (each.receiver, each.key) in keys])
-        _insert(connection, new)
-    _replay(connection, duplicates, results)  # only now: the first ones may be among the new deliveries
-    return results
+    if not _stay(connection, replayed):
+        return None
+    keys = {(each.entry.delivery.receiver, each.entry.key) for each in new if each.entry.key is not None}
+    return results, new, duplicates, [each.seq for each in stored if (each.receiver, each.key) in keys]
+
+
+def _stay(connection: PostgresConnection, seqs: Collection[int]) -> bool:
+    """Lock those of these rows that a duplicate replays; return False if one of them was removed by others."""
+    if not seqs:
+        return True
+    found = ask(
+        connection,
+        # In the order in which a purge locks them. What others replay just now is left to them: see `_replay`.
+        "WITH locked AS MATERIALIZED (SELECT seq FROM progress WHERE seq = ANY(%s) AND state = ANY(%s) ORDER BY seq "
+        "FOR UPDATE) SELECT EXISTS (SELECT FROM unnest(%s::bigint[]) AS asked(seq) LEFT JOIN progress p USING (seq) "
+        "LEFT JOIN locked l USING (seq) WHERE p.seq IS NULL OR (p.state = ANY(%s) AND l.seq IS NULL))",
+        [[*seqs], [*REPLAYED_BY_DUPLICATES]] * 2,
+    )
+    return found.fetchone() == (False,)
 
 
 _Known = tuple[str, bytes] | tuple[str, str | None, str]
@@ -150,8 +182,9 @@ def lock_receiver(connection: PostgresConnection, receiver: str) -> None:
     ask(connection, "SELECT pg_advisory_xact_lock(%s)", [rows.receiver_hash(receiver)])
 
 
-def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Candidate]:
-    """Return the stored deliveries that one of these entries may be a duplicate of."""
+def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the deliveries that one of these entries may be a duplicate of: those that are stored, and those that were
+    purged."""
     keys = [(escaped(each.delivery.receiver), each.key) for each in entries if each.key is not None]
     identities = [
         (escaped(each.delivery.receiver), escaped(each.identity), each.delivery.via != PUSH)
@@ -159,14 +192,17 @@ def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Can
         if each.identity is not None
     ]
     if not keys and not identities:
-        return []
+        return [], []
     # What is stored, again after a load maybe, goes before what was purged.
     found = ask(
         connection,
         f"{_candidates('delivery', 'AND d.current')} UNION {_candidates('purged')} ORDER BY 1, 2",
         [*columns(keys, 2), *columns(identities, 3)] * 2,
     )
-    return [Candidate(*all_unescaped(row[1:])) for row in found.fetchall()]
+    stored, purged = list[Candidate](), list[Candidate]()
+    for table, *row in found.fetchall():
+        (stored if table == "delivery" else purged).append(Candidate(*all_unescaped(row)))
+    return stored, purged
 
 
 def _candidates(table: str, also: str = "") -> str:
