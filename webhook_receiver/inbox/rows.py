@@ -202,6 +202,12 @@ def delivery(row: tuple[Any, ...], checksum: Callable[[Sequence[Any]], int] = ch
     return delivery_of(row)
 
 
+def damaged(found: Iterable[Sequence[Any]]) -> list[int]:
+    """Return the numbers of those rows that do not match their checksums; each is COLUMNS, and then its number."""
+    checksum = Checksums().of
+    return [row[-1] for row in found if checksum(row) != row[14]]
+
+
 def delivery_of(row: Sequence[Any]) -> Delivery:
     """Return the delivery of a row that begins with COLUMNS, and whose checksum is known to match."""
     id, receiver, via, _, _, _, _, received, headers, body, by, verified, part, context, *_ = row

@@ -36,6 +36,7 @@ from webhook_receiver.testing.inbox_suite import (
     Make,
     RemovedBodiesSuite,
     SharedInboxSuite,
+    batch,
     claim,
     entry,
     listed,
@@ -146,6 +147,40 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     assert record.settled == NOW + 3600, "in Unix time"
     with pytest.raises(InboxDamaged):
         await inbox.get("d-1")
+
+
+@pytest.mark.parametrize("fields", [{"key": b"k"}, {"identity": "i\0", "key": b"k"}])
+async def test_what_is_damaged_does_not_keep_a_whole_copy_of_it_away(
+    inbox: PostgresInbox, postgres_url: str, fields: dict[str, Any]
+) -> None:
+    await put(inbox, "d-1", **fields)
+    execute(postgres_url, "UPDATE delivery SET body = 'x'")
+    assert await claim(inbox) == {}
+    assert await put(inbox, "d-2", "d-3", **fields) == [Stored("d-2"), Duplicate("d-2")]
+    assert [*await claim(inbox)] == ["d-2"]
+    assert await listed(inbox, Filter(states=[DEAD])) == ["d-1"]
+    with pytest.raises(InboxDamaged):
+        await inbox.get("d-1")
+    assert await inbox.purge(Filter(ids=["d-1"]), NOW, limit=5) == 1
+    assert await put(inbox, "d-4", **fields) == [Duplicate("d-2")]
+
+
+async def test_all_parts_of_a_damaged_body_are_stored_anew(inbox: PostgresInbox, postgres_url: str) -> None:
+    events = [str(number) for number in range(200)]
+    await inbox.put(batch("d-1", *events), NOW)
+    execute(postgres_url, "UPDATE delivery SET body = 'x' WHERE id = 'd-1'")
+    assert await claim(inbox, 200) == {}
+    assert await inbox.put(batch("d-2", *events), NOW) == Stored("d-2")
+    assert len(await claim(inbox, 200)) == 200
+
+
+async def test_what_is_dead_and_whole_is_replayed_by_its_copy(inbox: PostgresInbox, postgres_url: str) -> None:
+    await inbox.put(batch("d-1", "a\0", "b", "c"), NOW)
+    for each in (await claim(inbox)).values():
+        await settle(inbox, each, DEAD)
+    execute(postgres_url, "UPDATE progress SET handlers = '5'")
+    assert await inbox.put(batch("d-2", "a\0", "b", "c"), NOW) == Duplicate("d-1", replayed=True)
+    assert [*await claim(inbox)] == ["d-1", "d-1.1", "d-1.2"]
 
 
 async def test_a_dump_goes_on_past_a_damaged_delivery(inbox: PostgresInbox, postgres_url: str) -> None:

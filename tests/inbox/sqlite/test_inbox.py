@@ -17,7 +17,15 @@ import pytest
 from tests.helpers import child
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.records import DamagedDelivery, Filter, HandlerState, State, Stored, StoredDelivery
+from webhook_receiver.inbox.records import (
+    DamagedDelivery,
+    Duplicate,
+    Filter,
+    HandlerState,
+    State,
+    Stored,
+    StoredDelivery,
+)
 from webhook_receiver.inbox.sqlite import queries
 from webhook_receiver.inbox.sqlite.connection import Files, patiently
 from webhook_receiver.testing.inbox_suite import (
@@ -32,6 +40,7 @@ from webhook_receiver.testing.inbox_suite import (
     Make,
     RemovedBodiesSuite,
     SharedInboxSuite,
+    batch,
     claim,
     dumped,
     entry,
@@ -567,6 +576,45 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     assert (first.id, "'d-1' is not what was put" in first.reason) == ("d-1", True)
     assert isinstance(second, StoredDelivery)
     assert [*await claim(inbox)] == ["d-2"], "those behind it go on"
+
+
+@pytest.mark.parametrize("changed", ["body = x'00'", "event = NULL", "received = received + 1"])
+@pytest.mark.parametrize("fields", [{"key": b"k"}, {"key": b"k", "identity": "i"}])
+async def test_what_is_damaged_does_not_keep_a_whole_copy_of_it_away(
+    inboxes: list[SQLiteInbox], path: Path, changed: str, fields: dict[str, Any]
+) -> None:
+    first, second = inboxes
+    await put(first, "d-1", **fields)
+    await put(second, "other")
+    change(path, f"UPDATE delivery SET {changed} WHERE id = 'd-1'")
+    assert [*await claim(first)] == ["other"]
+    for inbox, found in [(first, Stored("d-2")), (second, Duplicate("d-2")), (first, Duplicate("d-2"))]:
+        assert await put(inbox, "d-2" if found == Stored("d-2") else "d-3", **fields) == [found]
+    assert [*await claim(second)] == ["d-2"]
+    assert await listed(first, Filter(states=[DEAD])) == ["d-1"]
+    with pytest.raises(InboxDamaged):
+        await first.get("d-1")
+    assert await first.purge(Filter(ids=["d-1"]), NOW, limit=5) == 1
+    assert await put(first, "d-4", **fields) == [Duplicate("d-2")]
+    await first.check_integrity()
+
+
+async def test_all_parts_of_a_damaged_body_are_stored_anew(inbox: SQLiteInbox, path: Path) -> None:
+    events = [str(number) for number in range(200)]
+    await inbox.put(batch("d-1", *events), NOW)
+    change(path, "UPDATE delivery SET body = x'00' WHERE id = 'd-1'")
+    assert await claim(inbox, 200) == {}
+    assert await inbox.put(batch("d-2", *events), NOW) == Stored("d-2")
+    assert len(await claim(inbox, 200)) == 200
+
+
+async def test_what_is_dead_and_whole_is_replayed_by_its_copy(inbox: SQLiteInbox, path: Path) -> None:
+    await inbox.put(batch("d-1", "a", "b", "c"), NOW)
+    for each in (await claim(inbox)).values():
+        await settle(inbox, each, DEAD)
+    change(path, "UPDATE progress SET handlers = '{' WHERE seq = 1")
+    assert await inbox.put(batch("d-2", "a", "b", "c"), NOW) == Duplicate("d-1", replayed=True)
+    assert [*await claim(inbox)] == ["d-1", "d-1.1", "d-1.2"]
 
 
 async def test_what_is_dead_since_it_was_damaged_is_not_expected_to_be_dead_when_it_is_replayed(

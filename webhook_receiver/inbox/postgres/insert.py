@@ -17,6 +17,7 @@ from ...errors import ConfigurationError
 from .. import rows
 from ..dedup import PUSH, Candidate, PutJob, is_duplicate, put_parts
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
+from . import bodies
 from .announcement import ANNOUNCE
 from .replay import requeue
 from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped, unescaped
@@ -45,7 +46,7 @@ def _put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored 
 
 def _put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     while (sorted_out := _sorted_out(connection, puts)) is None:
-        pass  # what a duplicate would have replayed was removed meanwhile
+        pass  # what a duplicate would have replayed was removed meanwhile, or is damaged
     results, new, duplicates, outdated = sorted_out
     if new:
         _outdate(connection, outdated)
@@ -84,25 +85,41 @@ def _sorted_out(connection: PostgresConnection, puts: Sequence[PutJob]) -> _Sort
             known[by][place] = Candidate.of(0, entry)
         new.append(each)
         results.append(Stored(entry.delivery.id))
-    if not _stay(connection, replayed):
+    held = _hold(connection, replayed) if replayed else set[int]()
+    if held is None or (held and _unkey_damaged(connection, held)):
         return None
     keys = {(each.entry.delivery.receiver, each.entry.key) for each in new if each.entry.key is not None}
     return results, new, duplicates, [each.seq for each in stored if (each.receiver, each.key) in keys]
 
 
-def _stay(connection: PostgresConnection, seqs: Collection[int]) -> bool:
-    """Lock those of these rows that a duplicate replays; return False if one of them was removed by others."""
-    if not seqs:
-        return True
+def _hold(connection: PostgresConnection, seqs: Collection[int]) -> set[int] | None:
+    """Lock those of these rows that a duplicate replays, and return them; None if one was removed by others."""
     found = ask(
         connection,
         # In the order in which a purge locks them. What others replay just now is left to them: see `_replay`.
         "WITH locked AS MATERIALIZED (SELECT seq FROM progress WHERE seq = ANY(%s) AND state = ANY(%s) ORDER BY seq "
-        "FOR UPDATE) SELECT EXISTS (SELECT FROM unnest(%s::bigint[]) AS asked(seq) LEFT JOIN progress p USING (seq) "
-        "LEFT JOIN locked l USING (seq) WHERE p.seq IS NULL OR (p.state = ANY(%s) AND l.seq IS NULL))",
+        "FOR UPDATE) SELECT asked.seq, l.seq IS NOT NULL FROM unnest(%s::bigint[]) AS asked(seq) "
+        "LEFT JOIN progress p USING (seq) LEFT JOIN locked l USING (seq) WHERE p.seq IS NULL OR p.state = ANY(%s)",
         [[*seqs], [*REPLAYED_BY_DUPLICATES]] * 2,
-    )
-    return found.fetchone() == (False,)
+    ).fetchall()
+    return {seq for seq, _ in found} if all(locked for _, locked in found) else None
+
+
+def _unkey_damaged(connection: PostgresConnection, seqs: Collection[int]) -> bool:
+    """Have no duplicate of those of these rows any more that are damaged; return whether there are any.
+
+    What came again is whole, and counts as new.
+    """
+    found = ask(
+        connection, f"SELECT {rows.OWN}, d.seq, d.body_of FROM delivery d WHERE d.seq = ANY(%s)", [[*seqs]]
+    ).fetchall()
+    parts = [row[-2] for row in found if row[-1] is not None]
+    shared = bodies.shared(connection, parts) if parts else {}
+    whole = (rows.with_body(row, shared[row[-2]]) if row[-2] in shared else row for row in found)
+    damaged = rows.damaged(all_unescaped(row[:-1]) for row in whole)
+    if damaged:
+        ask(connection, "UPDATE delivery SET key = NULL, identity = NULL WHERE seq = ANY(%s)", [damaged])
+    return bool(damaged)
 
 
 _Known = tuple[str, bytes] | tuple[str, str | None, str]

@@ -8,7 +8,7 @@ lock, and to get it back from a busy event loop can take longer than the work it
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from math import isnan
 from types import NoneType
@@ -19,12 +19,13 @@ from .. import rows
 from ..dedup import PUSH, Candidate, PutJob, is_duplicate, put_parts
 from ..owner import Owner
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
-from . import dedup_index, ordering, tracking
+from . import bodies, dedup_index, ordering, tracking
 from .connection import WriterConnection
 from .dedup_cache import DedupCache, HashEntry
 from .owners import born, hand_over
 
 _AT_ONCE = 1024  # candidates to look at with one statement
+_BODIES_AT_ONCE = 64  # deliveries to read whole
 _RECEIVED, _BY, _PART, _CONTEXT = map(rows.COLUMNS.index, ("received", "verified_by", "part", "context"))
 _COMMON = ", ".join(("seq", *rows.COLUMNS[:_PART], "checksum", "owner"))
 """The columns of all deliveries; the others are left out where none of a batch has a value, which saves a twentieth."""
@@ -71,6 +72,9 @@ def _put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | 
         if found is not None:
             hashes_of_new.setdefault(found, []).append(last)
         results.append(Stored(job.entry.delivery.id))
+    replayed = [each for _, job, each in duplicates if job.entry.delivery.via == PUSH and each.seq <= before]
+    if replayed and _unkey_damaged(connection, cache, replayed):
+        return _put(connection, jobs)
     if new:
         owners = born(connection, new, before)
         _insert(connection, new, before + 1, owners)
@@ -112,6 +116,34 @@ def _stored(
             arguments,
         ).fetchall()
     return found
+
+
+def _unkey_damaged(connection: WriterConnection, cache: DedupCache, stored: Collection[Candidate]) -> bool:
+    """Have no duplicate of those that a duplicate replays any more if they are damaged; return whether there are any.
+
+    What came again is whole, and counts as new.
+    """
+    by_seq = {each.seq: each for each in stored}
+    damaged = rows.damaged(_replayed(connection, [*by_seq]))
+    gone = [by_seq[seq] for seq in damaged]
+    hashes = [(rows.dedup_hash(each.receiver, each.event, each.key, each.identity), each.seq) for each in gone]
+    dedup_index.remove(connection, cache, hashes)
+    connection.executemany("UPDATE delivery SET key = NULL, identity = NULL WHERE seq = ?", [(seq,) for seq in damaged])
+    return bool(damaged)
+
+
+def _replayed(connection: WriterConnection, seqs: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Yield `rows.COLUMNS` and the numbers of those of these rows that a duplicate replays."""
+    for start in range(0, len(seqs), _BODIES_AT_ONCE):
+        asked = rows.padded(seqs[start : start + _BODIES_AT_ONCE])
+        found = connection.execute(
+            f"SELECT {rows.OWN}, d.seq, d.body_of FROM progress p JOIN delivery d USING (seq) "
+            f"WHERE p.seq IN ({rows.placeholders(asked)}) AND p.state IN ({rows.placeholders(REPLAYED_BY_DUPLICATES)})",
+            [*asked, *REPLAYED_BY_DUPLICATES],
+        ).fetchall()
+        shared = bodies.shared(connection, [row[-1] for row in found])
+        for *row, holder in found:
+            yield rows.with_body(tuple(row), shared[holder]) if holder in shared else tuple(row)
 
 
 def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, owners: Sequence[Owner | None]) -> None:
