@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.postgres import execute
+from tests.postgres import execute, postgres
 from webhook_receiver import ConfigurationError
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.errors import InboxUnavailable
@@ -148,6 +148,24 @@ def test_a_commit_is_on_the_disk_and_what_standbys_have_is_up_to_the_role(
         server = Server(f"{postgres_url}?options=-c%20synchronous_commit%3D{given}", "webhook_receiver", pooling)
         with server.connect() as connection, server.transaction(connection):
             assert connection.execute("SHOW synchronous_commit").fetchone() == (found,)
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_a_session_stays_as_it_is_when_the_server_reads_its_configuration_anew(pooling: Pooling) -> None:
+    changed = {"synchronous_commit": "off", "default_transaction_isolation": "serializable", "bytea_output": "escape"}
+    shown = "SELECT array_agg(current_setting(name)) FROM unnest(%s::text[]) AS name"
+    with postgres(fsync="off") as own:
+        url = f"{own.address}/postgres"
+        server = Server(url, "webhook_receiver", pooling)
+        with server.connect() as connection, server.transaction(connection):
+            before = connection.execute("SELECT pg_conf_load_time()").fetchone()
+            for name, value in changed.items():
+                execute(url, f"ALTER SYSTEM SET {name} = '{value}'")
+            execute(url, "SELECT pg_reload_conf()")
+            while connection.execute("SELECT pg_conf_load_time()").fetchone() == before:
+                pass
+            assert connection.execute(shown, [[*changed]]).fetchone() == (["on", "read committed", "hex"],)
+        assert execute(url, shown, [*changed]) == [([*changed.values()],)], "it counts for others"
 
 
 async def test_what_was_only_read_amiss_is_whole_again(

@@ -218,14 +218,16 @@ class Server:
         """Set the schema and the settings, until the transaction ends if `local`.
 
         A commit has to survive the loss of power, whatever the role's default
-        (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
+        (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT). What is right already is set, too:
+        else a session would follow when the server reads its configuration anew.
         """
         ask(
             connection,
-            "SELECT set_config('search_path', quote_ident(%s), %s), "
-            "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', %s) "
-            "END UNION ALL SELECT set_config(name, value, %s), NULL FROM unnest(%s::text[], %s::text[]) "
-            "AS wanted(name, value) WHERE name = %s OR current_setting(name, true) <> value",
+            "SELECT set_config('search_path', quote_ident(%s), %s), set_config('synchronous_commit', "
+            "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
+            "ELSE current_setting('synchronous_commit') END, %s) "
+            "UNION ALL SELECT set_config(name, value, %s), NULL FROM unnest(%s::text[], %s::text[]) "
+            "AS wanted(name, value) WHERE name = %s OR current_setting(name, true) IS NOT NULL",
             [self.schema, local, local, local, [*wanted], [*wanted.values()], _SESSION],
         )
 
