@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.postgres import database, execute
+from tests.postgres import database, execute, migrated, postgres
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.clock import LeaseTime
@@ -101,6 +101,50 @@ async def test_its_clock_is_the_servers_of_the_first_connection_whatever_this_ma
     await off.stats()
     assert off.clock() - off._clock.uptime() == pytest.approx(began, abs=1e-3), "it is measured once"
     await off.close()
+
+
+# Many at once
+
+
+async def test_requests_of_thousands_of_events_take_no_more_locks_than_a_small_server_has() -> None:
+    with (
+        postgres(fsync="off", max_connections=10, max_locks_per_transaction=10) as server,  # some hundreds for all
+        database(server.address) as url,
+    ):
+        inbox = await PostgresInbox(migrated(url)).open()
+        many = [batch(f"m-{number}", *[f"{number}.{part}" for part in range(3000)]) for number in range(2)]
+        found = await asyncio.gather(*[inbox.put(each, NOW) for each in (*many, entry("d-1", key=b"k"))])
+        assert [each.id for each in found] == ["m-0", "m-1", "d-1"]
+        assert await inbox.put(many[1], NOW) == Duplicate("m-1")
+        await inbox.close()
+
+
+@pytest.mark.parametrize("numbers", [(1, 300), (300, 1), (300, 300)])
+async def test_however_many_are_put_at_once_none_is_there_twice(
+    inbox: PostgresInbox, postgres_url: str, numbers: tuple[int, int]
+) -> None:
+    first, second = [batch(f"d-{number}", *map(str, range(number))) for number in numbers]
+    server = inbox.server
+    with server.connect() as other, server.transaction(other):
+        assert insert.put(other, [PutJob.of(first, NOW, 7 * 86_400)]) == [Stored(first.delivery.id)]
+        putting = asyncio.create_task(inbox.put(second._replace(delivery=entry("again").delivery), NOW))
+        await asyncio.to_thread(wait_for_lock, postgres_url)
+    await putting
+    assert len(await listed(inbox)) == max(numbers)
+
+
+async def test_many_and_few_of_several_receivers_do_not_wait_for_each_other(inbox: PostgresInbox) -> None:
+    another = await PostgresInbox(inbox.server.url).open()
+    events = [str(number) for number in range(300)]
+    puts = [
+        at.put(batch(f"{name}-{turn}-{place}", *events[: 300 if turn % 2 else 1], receiver=name), NOW)
+        for turn in range(6)
+        for place, at in enumerate([inbox, another])
+        for name in ("hooks", "other")
+    ]
+    await asyncio.gather(*puts)
+    assert len(await listed(inbox)) == 2 * 300
+    await another.close()
 
 
 # Durability

@@ -70,6 +70,25 @@ async def test_one_that_fails_fails_alone(writer: Writer, server: Server) -> Non
     assert kept(server.url) == [*range(6)]
 
 
+async def test_one_that_the_server_has_not_enough_memory_for_fails_alone(writer: Writer, server: Server) -> None:
+    def keep_few(connection: PostgresConnection, numbers: Sequence[int]) -> Sequence[int]:
+        kept = keep(connection, numbers)
+        if sum(numbers) >= 3:
+            ask(connection, "DO $$ BEGIN RAISE EXCEPTION 'out of shared memory' USING ERRCODE = '53200'; END $$")
+        return kept
+
+    go_on = threading.Event()
+    first = asyncio.ensure_future(writer.submit(waiting_for(go_on), None))
+    others = [asyncio.ensure_future(writer.submit(keep_few, number)) for number in (1, 3, 2)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await first
+    one, three, two = await asyncio.gather(*others, return_exceptions=True)
+    assert (one, two) == (1, 1)
+    assert isinstance(three, InboxUnavailable)
+    assert kept(server.url) == [1, 2]
+
+
 async def test_an_error_of_ours_is_raised_as_it_is_and_nothing_of_it_is_kept(writer: Writer, server: Server) -> None:
     def stumble(connection: PostgresConnection, numbers: Sequence[int]) -> Sequence[int]:
         keep(connection, numbers)

@@ -22,6 +22,7 @@ from .announcement import ANNOUNCE
 from .replay import requeue
 from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped, unescaped
 
+_MOST_LOCKS = 256  # for a transaction: all transactions of a server share some thousands
 _TYPES = (
     *("text", "text", "text", "text", "bytea", "text", "text"),
     *("double precision", "bytea", "bytea", "integer", "integer", "integer", "text", "bigint"),
@@ -176,7 +177,7 @@ def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) 
     """Lock the hashes by which these entries could be duplicates, until the transaction ends.
 
     The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS). Those of the receivers
-    are shared, for whoever puts more at once than a server has locks: see `lock_receiver`.
+    are shared, for whoever puts more at once than a server has locks, and takes these alone: see `lock_receiver`.
     """
     receivers, hashes = set[int](), set[int]()
     for each in entries:
@@ -185,12 +186,14 @@ def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) 
         if hash is not None:
             receivers.add(rows.receiver_hash(receiver))
             hashes.add(hash)
-    if hashes:  # in one order everywhere, so that no two wait for each other
+    if alone := len(hashes) > _MOST_LOCKS:
+        hashes = set()
+    if receivers:  # in one order everywhere, so that no two wait for each other
         ask(
             connection,
             "SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(hash) ELSE pg_advisory_xact_lock(hash) END "
             "FROM unnest(%s::bigint[], %s::boolean[]) AS locks(hash, shared)",
-            [[*sorted(receivers), *sorted(hashes)], [True] * len(receivers) + [False] * len(hashes)],
+            [[*sorted(receivers), *sorted(hashes)], [not alone] * len(receivers) + [False] * len(hashes)],
         )
 
 

@@ -150,7 +150,8 @@ class Writer:
             return self._try(operation, requests)
         except Exception as error:
             found = translated(error)
-            if len(requests) == 1 or isinstance(found, InboxUnavailable):
+            too_many = isinstance(error, psycopg.errors.OutOfMemory)  # as of locks: fewer at once may do
+            if len(requests) == 1 or (isinstance(found, InboxUnavailable) and not too_many):
                 return [found] * len(requests)
             return [result for each in requests for result in self._run_group(operation, [each])]
 
