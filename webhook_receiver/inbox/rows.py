@@ -7,7 +7,7 @@ holds `Delivery.via`, `held` holds `paused_by`, `order_key` holds the ordering k
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from sqlite3 import Connection
@@ -21,6 +21,7 @@ from .records import MOST_CONTEXT, DeliverySummary, Entry, HandlerState, State
 Item = TypeVar("Item")
 
 _AT_ONCE = 64  # rows for a statement to insert: more cost no less
+_MOST_ASKED = 1024  # rows of up to 16 cells for a statement: SQLite takes 32,766 arguments (sqlite.org/limits.html)
 
 _as_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each
 
@@ -351,6 +352,13 @@ def insert(connection: Connection, into: str, table: Sequence[Sequence[Any]], ot
         part = table[start : start + size]
         connection.execute(f"INSERT OR {otherwise} INTO {into} {values(part)}", flat(part))
         start += size
+
+
+def steps(items: Collection[Item]) -> Iterator[list[Item]]:
+    """Yield the items some at a time, as many as one statement takes, each time `padded`."""
+    found = [*items]
+    for start in range(0, len(found), _MOST_ASKED):
+        yield padded(found[start : start + _MOST_ASKED])
 
 
 def padded(items: Collection[Item]) -> list[Item]:

@@ -17,7 +17,9 @@ import pytest
 from tests.helpers import child
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import (
+    Claim,
     DamagedDelivery,
     Duplicate,
     Filter,
@@ -27,7 +29,7 @@ from webhook_receiver.inbox.records import (
     StoredDelivery,
 )
 from webhook_receiver.inbox.sqlite import queries
-from webhook_receiver.inbox.sqlite.connection import Files, patiently
+from webhook_receiver.inbox.sqlite.connection import Files, WriterConnection, connect, patiently
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
@@ -552,6 +554,59 @@ async def test_what_a_dead_letter_handler_hears_of_is_not_expired_however_late_u
     assert await inbox.expire(NOW + 2 * LEASE) == 0, "the system's clock was set, and the lease goes on"
     assert await settle(inbox, hearing["d-1"], DEAD)
     assert await inbox.expire(NOW + 2 * LEASE) == 1
+    await inbox.close()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement takes as many arguments as SQLite allows by default; that of Debian takes more."""
+
+    def connect_narrow(path: Path, timeout: float = 0) -> WriterConnection:
+        connection = connect(path, timeout)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+        return connection
+
+    monkeypatch.setattr("webhook_receiver.inbox.sqlite.connect", connect_narrow)
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_worker_may_have_any_number_in_hand(path: Path) -> None:
+    number = 17_000  # for which 32,768 arguments would be given
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    first = batch("d-1", *map(str, range(number)))._replace(ordering_key="o-0")
+    first = first._replace(parts=[each._replace(ordering_key=f"o-{each.number}") for each in first.parts])
+    assert await inbox.put(first, NOW) == Stored("d-1")
+    claims: list[Claim] = []
+    while found := await inbox.claim("hooks", 20_000, LEASE, NOW):
+        claims += found
+    assert [claim.delivery.part for claim in claims] == [*range(number)]
+    await inbox.renew(claims, LEASE, NOW + LEASE - 1)
+    assert await claim(inbox, now=NOW + LEASE) == {}
+    await inbox.release(claims, NOW + LEASE)
+    assert await inbox.put(batch("d-2", *map(str, range(number))), NOW + LEASE) == Duplicate("d-1")
+    assert len(await inbox.claim("hooks", 20_000, LEASE, NOW + LEASE)) == number
+    assert await inbox.purge(ALL, NOW + 3 * LEASE, limit=20_000) == number
+    await inbox.close()
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_also_of_those_that_were_born_to_it(path: Path) -> None:
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    claims: list[Claim] = []
+
+    def take(owner: Owner, born: Sequence[Claim]) -> bool:
+        claims.extend(born)
+        return True
+
+    owner = Owner("hooks", lambda: 5000, take, lambda: NOW)
+    await inbox.own(owner, LEASE, NOW)
+    assert await claim(inbox) == {}
+    assert await inbox.put(batch("d-1", *map(str, range(3000))), NOW) == Stored("d-1", leased=True)
+    await inbox.check()  # by the same thread that hands them over
+    assert len(claims) == 3000
+    await inbox.renew(claims, LEASE, NOW + 1)
+    await inbox.release(claims, NOW + 1)
+    assert len(await claim(inbox, 3000, now=NOW + 1)) == 3000
     await inbox.close()
 
 

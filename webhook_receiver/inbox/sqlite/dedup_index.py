@@ -51,9 +51,11 @@ def _load(connection: WriterConnection, cache: DedupCache, after: int) -> None:
 
 def candidates(connection: WriterConnection, cache: DedupCache, hashes: Collection[int]) -> list[HashEntry]:
     """Return the entries that have one of these hashes; deliveries that were purged may still be among them."""
-    wanted = rows.padded(hashes)
-    merged = connection.execute(f"SELECT hash, seq FROM lookup WHERE hash IN ({rows.placeholders(wanted)})", wanted)
-    return cache.find(hashes) + merged.fetchall()
+    found = cache.find(hashes)
+    for some in rows.steps(hashes):
+        merged = f"SELECT hash, seq FROM lookup WHERE hash IN ({rows.placeholders(some)})"
+        found += connection.execute(merged, some).fetchall()
+    return found
 
 
 def add(connection: WriterConnection, cache: DedupCache, new: RowsByHash, last: int) -> None:

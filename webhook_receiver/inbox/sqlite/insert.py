@@ -25,6 +25,7 @@ from .dedup_cache import DedupCache, HashEntry
 from .owners import born, hand_over
 
 _AT_ONCE = 1024  # candidates to look at with one statement
+_MOST_KEYS = 16_384  # to ask for beside them: SQLite takes 32,766 arguments
 _BODIES_AT_ONCE = 64  # deliveries to read whole
 _RECEIVED, _BY, _PART, _CONTEXT = map(rows.COLUMNS.index, ("received", "verified_by", "part", "context"))
 _COMMON = ", ".join(("seq", *rows.COLUMNS[:_PART], "checksum", "owner"))
@@ -94,6 +95,8 @@ def _known(
     candidates = [*dict.fromkeys(dedup_index.candidates(connection, cache, hashes))]
     # An identity may have a thousand deliveries: most of them are not even read.
     keys = None if any(job.entry.delivery.via != PUSH for job in jobs) else {job.entry.key for job in jobs}
+    if keys is not None and len(keys) > _MOST_KEYS:
+        keys = None
     known: dict[int, list[Candidate]] = {}
     for start in range(0, len(candidates), _AT_ONCE):
         for hash, *row in _stored(connection, candidates[start : start + _AT_ONCE], keys):
@@ -215,9 +218,10 @@ def _replay(
     duplicates = [each for each in duplicates if each[1].entry.delivery.via == PUSH]
     if not duplicates:
         return
-    asked = rows.padded({candidate.seq for _, _, candidate in duplicates})
-    found = connection.execute(f"SELECT seq, state FROM progress WHERE seq IN ({rows.placeholders(asked)})", asked)
-    again = {seq for seq, state in found.fetchall() if State(state) in REPLAYED_BY_DUPLICATES}
+    again = set[int]()
+    for asked in rows.steps({candidate.seq for _, _, candidate in duplicates}):
+        found = connection.execute(f"SELECT seq, state FROM progress WHERE seq IN ({rows.placeholders(asked)})", asked)
+        again |= {seq for seq, state in found.fetchall() if State(state) in REPLAYED_BY_DUPLICATES}
     for index, job, candidate in duplicates:
         if candidate.seq in again:
             again.remove(candidate.seq)

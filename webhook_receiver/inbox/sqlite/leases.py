@@ -152,19 +152,22 @@ def _claim(connection: WriterConnection, job: ClaimJob) -> list[Claim]:
 
 def _lease(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
     token, until = secrets.randbits(62), job.time.now + job.time.lease
-    seqs = rows.padded(seqs)
-    connection.execute(
-        # A lease that is still there was never settled: its worker died, or was too slow.
-        "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
-        f"WHERE seq IN ({rows.placeholders(seqs)})",
-        (token, until, job.time.now, *seqs),
-    )
+    for some in rows.steps(seqs):
+        connection.execute(
+            # A lease that is still there was never settled: its worker died, or was too slow.
+            "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
+            f"WHERE seq IN ({rows.placeholders(some)})",
+            (token, until, job.time.now, *some),
+        )
     return _claims(connection, job, seqs, token)
 
 
 def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], token: int) -> list[Claim]:
     """Return the claims of deliveries that have this lease now; those that turn out to be damaged become DEAD."""
-    seqs = rows.padded(seqs)
+    return [claim for some in rows.steps(sorted(seqs)) for claim in _claims_of(connection, job, some, token)]
+
+
+def _claims_of(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], token: int) -> list[Claim]:
     claims: list[Claim] = []
     found: list[tuple[Any, ...]] = connection.execute(
         f"SELECT {rows.OWN}, p.state, p.handlers, p.crashes, p.reason, p.seq, d.body_of "
@@ -259,12 +262,12 @@ def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], Le
         until = (State.WAITING, now + lease, now)
         born = [(*each, *until, each.token, None, None, None, None) for each in found if isinstance(each, BornLease)]
         owners.insert(connection, born)
-        leases = rows.padded([each[:2] for each in found])
-        connection.execute(
-            f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
-            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
-            [now + lease, now, *rows.flat(leases)],
-        )
+        for leases in rows.steps([each[:2] for each in found]):
+            connection.execute(
+                f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
+                "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+                [now + lease, now, *rows.flat(leases)],
+            )
     return [None] * len(jobs)
 
 
@@ -274,12 +277,12 @@ def release(connection: WriterConnection, jobs: Sequence[Sequence[Claim]]) -> li
         leases = [_lease_of(claim) for claim in claims]
         freed = (State.WAITING, 0.0, None, None, None, None, None, None)
         owners.insert(connection, [(*each, *freed) for each in leases if isinstance(each, BornLease)])
-        padded = rows.padded([each[:2] for each in leases])
-        connection.execute(
-            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, padded)} AS mine "
-            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
-            rows.flat(padded),
-        )
+        for some in rows.steps([each[:2] for each in leases]):
+            connection.execute(
+                f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, some)} AS mine "
+                "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+                rows.flat(some),
+            )
         for lease in leases:
             ordering.yield_to_older(connection, lease.seq)
         connection.made_due()

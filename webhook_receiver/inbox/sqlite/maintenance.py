@@ -6,6 +6,7 @@ As in `insert`, every function does a batch of jobs inside a transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from sqlite3 import OperationalError
@@ -280,9 +281,9 @@ def _duplicate_of(connection: WriterConnection, cache: DedupCache, stored: Store
     found: tuple[int] | None = (
         connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
         or connection.execute(
-            f"SELECT seq FROM delivery WHERE seq IN ({rows.placeholders(candidates)}) "
+            "SELECT seq FROM delivery WHERE seq IN (SELECT value FROM json_each(?)) "
             "AND source = ? AND key = ? AND abs(received - ?) <= ?",
-            (*(seq for _, seq in candidates), delivery.receiver, stored.key, delivery.received, window),
+            (json.dumps([seq for _, seq in candidates]), delivery.receiver, stored.key, delivery.received, window),
         ).fetchone()
     )
     return None if found is None else found[0]

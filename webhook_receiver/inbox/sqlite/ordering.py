@@ -52,38 +52,36 @@ def acquire(connection: WriterConnection, due: Sequence[DueDelivery], now: float
 
 def _holders(connection: WriterConnection, order_key_hashes: set[int], now: float) -> dict[int, tuple[int, bool]]:
     """Return the holder of each of these ordering keys, and whether a lease on it is running."""
-    if not order_key_hashes:
-        return {}
-    asked = rows.padded(order_key_hashes)
-    found = connection.execute(
-        "SELECT h.line, h.seq, p.lease IS NOT NULL AND p.due > ? FROM holder h JOIN progress p ON p.seq = h.seq "
-        f"WHERE h.line IN ({rows.placeholders(asked)})",
-        [now, *asked],
-    )
-    return {order_key_hash: (seq, bool(leased)) for order_key_hash, seq, leased in found.fetchall()}
+    return {
+        order_key_hash: (seq, bool(leased))
+        for asked in rows.steps(order_key_hashes)
+        for order_key_hash, seq, leased in connection.execute(
+            "SELECT h.line, h.seq, p.lease IS NOT NULL AND p.due > ? FROM holder h JOIN progress p ON p.seq = h.seq "
+            f"WHERE h.line IN ({rows.placeholders(asked)})",
+            [now, *asked],
+        ).fetchall()
+    }
 
 
 def block(connection: WriterConnection, seqs: Sequence[int]) -> None:
     """Block deliveries until the holder of their ordering key releases it; a lease whose time is up ends."""
-    seqs = rows.padded(seqs)
-    connection.execute(
-        # A lease whose time is up ends here: only the holder of the ordering key may have one.
-        "UPDATE OR ROLLBACK progress SET due = NULL, held = NULL, lease = NULL, "
-        f"crashes = crashes + (lease IS NOT NULL) WHERE seq IN ({rows.placeholders(seqs)})",
-        seqs,
-    )
+    for some in rows.steps(seqs):
+        connection.execute(
+            # A lease whose time is up ends here: only the holder of the ordering key may have one.
+            "UPDATE OR ROLLBACK progress SET due = NULL, held = NULL, lease = NULL, "
+            f"crashes = crashes + (lease IS NOT NULL) WHERE seq IN ({rows.placeholders(some)})",
+            some,
+        )
 
 
 def release(connection: WriterConnection, released: Sequence[int]) -> None:
     """Release the ordering keys that these rows hold, and make the next delivery of each key due."""
-    if not released:
-        return
-    released = rows.padded(released)
-    among = f"({rows.placeholders(released)})"
-    found = connection.execute(f"SELECT line FROM holder WHERE seq IN {among}", released).fetchall()
-    if found:
-        connection.execute(f"DELETE FROM holder WHERE seq IN {among}", released)
-        unblock_next(connection, [order_key_hash for (order_key_hash,) in found])
+    for some in rows.steps(released):
+        among = f"({rows.placeholders(some)})"
+        found = connection.execute(f"SELECT line FROM holder WHERE seq IN {among}", some).fetchall()
+        if found:
+            connection.execute(f"DELETE FROM holder WHERE seq IN {among}", some)
+            unblock_next(connection, [order_key_hash for (order_key_hash,) in found])
 
 
 def yield_to_older(connection: WriterConnection, seq: int) -> bool:
@@ -105,17 +103,15 @@ def yield_to_older(connection: WriterConnection, seq: int) -> bool:
 
 def unblock_next(connection: WriterConnection, order_key_hashes: Sequence[int]) -> None:
     """Make the oldest blocked delivery of each of these ordering keys due."""
-    if not order_key_hashes:
-        return
-    order_key_hashes = rows.padded(order_key_hashes)
-    unblocked = connection.execute(  # the index gives the first one at once: a key may have thousands that wait
-        "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT (SELECT p.seq FROM progress p "
-        "WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL AND p.due IS NULL AND p.held IS NULL "
-        f"ORDER BY p.seq LIMIT 1) FROM {rows.as_table(('line',), [(each,) for each in order_key_hashes])} AS o)",
-        order_key_hashes,
-    )
-    if unblocked.rowcount:
-        connection.made_due()
+    for some in rows.steps(order_key_hashes):
+        unblocked = connection.execute(  # the index gives the first one at once: a key may have thousands that wait
+            "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT (SELECT p.seq FROM progress p "
+            "WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL AND p.due IS NULL AND p.held IS NULL "
+            f"ORDER BY p.seq LIMIT 1) FROM {rows.as_table(('line',), [(each,) for each in some])} AS o)",
+            some,
+        )
+        if unblocked.rowcount:
+            connection.made_due()
 
 
 def requeue(connection: WriterConnection, seq: int, now: float, handler: str | None = None) -> bool:

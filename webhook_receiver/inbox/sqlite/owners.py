@@ -153,13 +153,14 @@ def _busy(connection: WriterConnection, order_key_hashes: set[int], last: int) -
     tracked = tracking.tracked_until(connection)
     if last - tracked > _MOST_LOOKED_AT:
         return order_key_hashes
-    asked = rows.padded(order_key_hashes)
-    found = connection.execute(  # one look into the index for each: a key may have thousands that wait
-        f"SELECT o.line FROM {rows.as_table(('line',), [(each,) for each in asked])} AS o WHERE EXISTS "
-        "(SELECT 1 FROM progress p WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL)",
-        asked,
-    )
-    waiting = {line for (line,) in found.fetchall()}
+    waiting = set[int]()
+    for asked in rows.steps(order_key_hashes):
+        found = connection.execute(  # one look into the index for each: a key may have thousands that wait
+            f"SELECT o.line FROM {rows.as_table(('line',), [(each,) for each in asked])} AS o WHERE EXISTS "
+            "(SELECT 1 FROM progress p WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL)",
+            asked,
+        )
+        waiting |= {line for (line,) in found.fetchall()}
     untracked = tracking.untracked(connection, tracked)
     # So that the next put looks at few: where all are born leased, hardly any claim does it.
     tracking.advance(connection, untracked[0].seq - 1 if untracked else last)
@@ -199,17 +200,16 @@ def insert(connection: Connection, table: Sequence[Sequence[Any]]) -> set[int]:
         table: of each the number of its row, the owner's token, the hash of the ordering key, and then the values of
             `state`, `due`, `since`, `lease`, `handlers`, `held`, `reason` and `settled`.
     """
-    if not table:
-        return set()
-    padded = rows.padded(table)
-    inserted = connection.execute(
-        "INSERT INTO progress (seq, receiver, line, state, due, since, lease, handlers, held, reason, settled) "
-        "SELECT o.seq, d.source, o.line, o.state, o.due, o.since, o.lease, o.handlers, o.held, o.reason, o.settled "
-        f"FROM {rows.as_table(_COLUMNS, padded)} AS o CROSS JOIN delivery d ON d.seq = o.seq AND d.owner = o.token "
-        "WHERE true ON CONFLICT DO NOTHING RETURNING seq",
-        rows.flat(padded),
-    )
-    found = {seq for (seq,) in inserted.fetchall()}
+    found = set[int]()
+    for some in rows.steps(table):
+        inserted = connection.execute(
+            "INSERT INTO progress (seq, receiver, line, state, due, since, lease, handlers, held, reason, settled) "
+            "SELECT o.seq, d.source, o.line, o.state, o.due, o.since, o.lease, o.handlers, o.held, o.reason, o.settled "
+            f"FROM {rows.as_table(_COLUMNS, some)} AS o CROSS JOIN delivery d ON d.seq = o.seq AND d.owner = o.token "
+            "WHERE true ON CONFLICT DO NOTHING RETURNING seq",
+            rows.flat(some),
+        )
+        found |= {seq for (seq,) in inserted.fetchall()}
     # What goes on waiting goes on holding its ordering key.
     held = [(row[2], row[0]) for row in table if row[0] in found and row[2] is not None and row[3] == State.WAITING]
     rows.insert(connection, "holder (line, seq)", held, otherwise="IGNORE")
