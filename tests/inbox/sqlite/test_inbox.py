@@ -30,6 +30,7 @@ from webhook_receiver.inbox.records import (
 )
 from webhook_receiver.inbox.sqlite import queries
 from webhook_receiver.inbox.sqlite.connection import Files, WriterConnection, connect, patiently
+from webhook_receiver.inbox.sqlite.writer import Writer
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
@@ -516,6 +517,51 @@ async def test_it_is_opened_once_by_many(path: Path) -> None:
     assert sum(thread.name == "webhook-inbox-writer" for thread in started) == 1
     await inbox.close()
     assert os.listdir(path.parent) == ["hooks.db"]
+
+
+async def test_it_may_be_opened_anew_while_it_closes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await put(inbox, "d-1")
+    go_on = asyncio.Event()
+
+    async def close_later(writer: Writer) -> None:
+        await go_on.wait()
+        await close(writer)
+
+    close = Writer.close
+    with monkeypatch.context() as slowly:
+        slowly.setattr(Writer, "close", close_later)
+        closing_one = asyncio.create_task(inbox.close())
+        await asyncio.sleep(0)
+        await inbox.open()
+        await put(inbox, "d-2")
+        go_on.set()
+        await closing_one
+    assert await listed(inbox) == ["d-1", "d-2"]
+    await inbox.close()
+    assert os.listdir(path.parent) == ["hooks.db"]
+
+
+async def test_to_close_it_while_it_is_opened_takes_nothing_of_it_away(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = SQLiteInbox(path, min_free=0)
+    began, go_on = threading.Event(), threading.Event()
+
+    def begin_later(*given: Any) -> Writer:
+        began.set()
+        assert go_on.wait(30)
+        return Writer(*given)
+
+    monkeypatch.setattr("webhook_receiver.inbox.sqlite.Writer", begin_later)
+    opening = asyncio.create_task(inbox.open())
+    await asyncio.to_thread(began.wait, 30)
+    await inbox.close()
+    go_on.set()
+    await opening
+    await put(inbox, "d-1")
+    assert await listed(inbox) == ["d-1"]
+    await inbox.close()
 
 
 @pytest.mark.parametrize(

@@ -181,19 +181,17 @@ class SQLiteInbox:
 
     async def close(self) -> None:
         """See `Inbox`."""
-        self._owners = {}
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            await writer.close()
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await asyncio.to_thread(reader.close)
-        if self._check is not None:
-            await asyncio.to_thread(self._check.stop)
-        if writer is not None:
-            _open_here.remove(self._file_guard.remembered)
-            if not self._file_guard.has_log():
-                self._file_guard.forget_last()
+        writer, reader, check, file = self._writer, self._reader, self._check, self._file_guard.remembered
+        if writer is None or reader is None:
+            return
+        self._owners, self._reader, self._writer = {}, None, None  # the writer last: then it may be opened anew
+        await writer.close()
+        await asyncio.to_thread(reader.close)
+        if check is not None:
+            await asyncio.to_thread(check.stop)
+        _open_here.remove(file)
+        if not self._file_guard.has_log():
+            self._file_guard.forget_last()
 
     def before_fork(self) -> None:
         """See `Forkable`."""
@@ -469,8 +467,8 @@ class SQLiteInbox:
             if self._writer is None:
                 self._open()
                 self._reader = Reader(self._connect)
-                self._writer = Writer(self._connect_writer, self._guard, partial(confirm, self._file_guard))
                 _open_here.append(self._file_guard.remembered)
+                self._writer = Writer(self._connect_writer, self._guard, partial(confirm, self._file_guard))
 
     def _open(self) -> None:
         """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
