@@ -36,6 +36,7 @@ from webhook_receiver import (
     Event,
     GiveUp,
     InboxUnavailable,
+    MemoryInbox,
     OrderFailedPermanently,
     OrderFulfilled,
     Retry,
@@ -47,7 +48,7 @@ from webhook_receiver import (
 from webhook_receiver.cli import serve
 from webhook_receiver.delivery import new_id
 from webhook_receiver.events import order_id_of
-from webhook_receiver.inbox import Claim, DeliverySummary, Entry, Filter
+from webhook_receiver.inbox import Claim, DeliverySummary, Entry, Filter, Settlement
 from webhook_receiver.inbox import clock as inbox_clock
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.runtime import background
@@ -283,6 +284,35 @@ async def test_what_could_not_be_settled_is_settled_later_and_not_handled_again(
         await settled(hooks, id)
     assert len(ran) == 1
     assert caplog.text.count(f"delivery {id} is not settled: the disk is full") == 1
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_a_dead_letter_is_told_once_also_if_the_answer_of_its_commit_was_lost(
+    is_lost: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(MemoryInbox):
+        calls = 0
+
+        async def settle(self, settlement: Settlement, now: float) -> bool:
+            self.calls += 1
+            settled = (is_lost or self.calls > 1) and await super().settle(settlement, now)
+            if self.calls == 1:
+                raise InboxUnavailable("the server is gone")
+            return settled
+
+    inbox = Away()
+    hooks = durable(inbox)
+
+    @hooks.on(Event, name="handler")
+    def handler(event: Event) -> None:
+        raise GiveUp("no")
+
+    async with hooks:
+        id = await deliver(hooks)
+        await until(lambda: f"delivery {id} is dead" in caplog.text)
+        assert (hooks.runtime.counters.dead_letters, inbox.calls) == (1, 2)
+    assert caplog.text.count(f"delivery {id} is dead") == 1
+    assert "its lease was lost" not in caplog.text
 
 
 async def test_a_worker_stops_also_while_nothing_can_be_settled_or_released() -> None:
