@@ -23,6 +23,7 @@ from .records import (
     PollLease,
     PollOutcome,
     Settlement,
+    State,
     Stored,
     StoredDelivery,
 )
@@ -462,3 +463,24 @@ def window_of(inbox: Inbox | None) -> float:
     """Return the seconds of an inbox's window; 0 if it does not tell them. See `Inbox`."""
     window: object = getattr(inbox, "window", 0)
     return window if isinstance(window, int | float) else 0
+
+
+async def settle(inbox: Inbox, settlement: Settlement, now: float, *, again: bool) -> bool:
+    """Settle a claimed delivery; return whether that counts.
+
+    Args:
+        inbox: the inbox.
+        settlement: the settlement; its `finished` tells it from others.
+        now: the time by the clock of the inbox.
+        again: whether it failed before: then it may have been committed all the same, and only the answer was lost.
+
+    Raises:
+        InboxUnavailable: it could not be committed, or that is unknown.
+    """
+    if await inbox.settle(settlement, now):
+        return True
+    if not again or settlement.state is State.WAITING:
+        return False
+    found = await inbox.find(Filter(ids=[settlement.claim.delivery.id]))
+    ended = settlement.state, settlement.finished, settlement.reason
+    return [(each.state, each.settled, each.reason) for each in found] == [ended]

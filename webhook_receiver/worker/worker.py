@@ -13,11 +13,11 @@ from functools import partial
 
 from ..delivery import Delivery
 from ..errors import InboxError
-from ..inbox.base import Inbox
+from ..inbox.base import Inbox, settle
 from ..inbox.counters import Counters
 from ..inbox.direct import DirectInbox
 from ..inbox.owner import Owner
-from ..inbox.records import Claim, Filter, Settlement, State
+from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
 from ..routing import Middleware
@@ -474,8 +474,7 @@ class Worker:
         failing = False
         while True:
             try:
-                settled = await self._inbox.settle(settlement, self._clock())
-                return settled or (failing and await self._has_settled(settlement))
+                return await settle(self._inbox, settlement, self._clock(), again=failing)
             except InboxError as error:
                 if not failing:
                     id = settlement.claim.delivery.id
@@ -485,14 +484,6 @@ class Worker:
                 if self._stopping.is_set():
                     return None
                 await self._sleep(min(self._options.poll, _PAUSE))
-
-    async def _has_settled(self, settlement: Settlement) -> bool:
-        """Return whether this very settlement ended the delivery, as after a commit whose answer was lost."""
-        if settlement.state is State.WAITING:
-            return False
-        found = await self._inbox.find(Filter(ids=[settlement.claim.delivery.id]))
-        ended = settlement.state, settlement.finished, settlement.reason
-        return [(each.state, each.settled, each.reason) for each in found] == [ended]
 
     async def _renew(self) -> float:
         """Renew the leases, and release deliveries that wait for a slot so long that another worker may have one."""
