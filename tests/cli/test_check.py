@@ -361,6 +361,32 @@ def test_an_inbox_in_memory_is_warned_of(tmp_path: Path) -> None:
     assert (found["level"], found["check"]) == ("warning", "memory")
 
 
+@pytest.mark.parametrize("version", ["3.51.2", "3.51.3"])
+@pytest.mark.parametrize(
+    ("processes", "environment"),
+    [
+        ("one", {}),
+        ("several", {"WEBHOOK_RECEIVER_WORKERS": "2"}),
+        ("a worker apart", {}),
+    ],
+)
+def test_a_sqlite_that_may_damage_what_several_processes_share_is_warned_of(
+    tmp_path: Path, version: str, processes: str, environment: dict[str, str]
+) -> None:
+    said = f"import sqlite3\nsqlite3.sqlite_version = '{version}'\n"
+    said += f"sqlite3.sqlite_version_info = {tuple(map(int, version.split('.')))}\n"
+    source = said + GOOD
+    if processes == "a worker apart":
+        source = source.replace("hooks.db", 'hooks.db", work=False, name="apart')
+    found = findings(tmp_path, source, **environment)
+    if version == "3.51.3" or processes == "one":
+        assert found == []
+    else:
+        (one,) = found
+        assert (one["level"], one["check"]) == ("warning", "sqlite")
+        assert "SQLite 3.51.2, by its number, may damage a file" in one["message"]
+
+
 def test_an_old_file_is_warned_of_and_stays_as_it_is(tmp_path: Path) -> None:
     old = tmp_path / "hooks.db"
     old.write_bytes(lzma.decompress(OLD.joinpath("schema-4.db.xz").read_bytes()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from ..inbox.names import check_name, claim_name, release_name
 from ..inbox.records import Filter
 from ..inbox.sqlite import SQLiteInbox
 from ..inbox.sqlite.backup import copy_before_migration
+from ..inbox.sqlite.connection import takes_several_writers
 from ..inbox.sqlite.file_guard import FileGuard
 from ..inbox.sqlite.schema import older_version
 from ..logs import warn_if_disabled
@@ -55,6 +57,7 @@ CHECKS = {
     "inbox": "the inbox cannot be opened or written to",
     "memory": "the inbox is in memory",
     "schema": "the tables of the inbox are old",
+    "sqlite": "several processes share a file, and this SQLite may damage it",
     "fork": "the inbox is open before a server forks",
     "clock": "the clock is far off",
     "lifespan": "the app does not start the receiver",
@@ -199,6 +202,7 @@ async def _of_start(
             inbox = inbox_of(hooks)
             if inbox is None:
                 continue
+            result += [(hooks, each) for each in _of_sqlite(hooks, inbox)]
             try:
                 check_name(hooks.runtime, inbox, hooks.name)
             except ConfigurationError as error:
@@ -250,6 +254,28 @@ async def _of_inbox(hooks: WebhookReceiver, inbox: Inbox, opened: AsyncExitStack
     await hooks.runtime.open()
     await inbox.check()
     return [*await _of_clocks(hooks, inbox)]
+
+
+def _of_sqlite(hooks: WebhookReceiver, inbox: Inbox) -> Iterator[Finding]:
+    """Yield whether several processes share a file by a SQLite that may damage it then."""
+    if not isinstance(inbox, SQLiteInbox) or isinstance(inbox, MemoryInbox):
+        return
+    if takes_several_writers(sqlite3.sqlite_version_info) or (hooks.runtime.works and _workers() == 1):
+        return
+    yield Finding(
+        "sqlite",
+        f"several processes write to {inbox.path}, and SQLite {sqlite3.sqlite_version}, by its number, may damage a "
+        "file to which two write at the same instant (sqlite.org/wal.html#walresetbug). Take a later one: 3.51.3, "
+        "3.50.7 or 3.44.6 have the fix; or one process; or PostgreSQL",
+    )
+
+
+def _workers() -> int:
+    from ..settings import Settings
+
+    with suppress(ConfigurationError):  # which is told as such
+        return Settings().workers
+    return 1
 
 
 def _check_writable(folder: Path) -> None:

@@ -84,6 +84,12 @@ def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnectio
     return connection
 
 
+def takes_several_writers(version: tuple[int, ...]) -> bool:
+    """Return whether a version of SQLite has the fix of the bug by which two connections that write to a file, or
+    checkpoint it, at the same instant may damage it (sqlite.org/wal.html#walresetbug)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
 R = TypeVar("R")
 
 
