@@ -187,7 +187,7 @@ def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) 
             receivers.add(rows.receiver_hash(receiver))
             hashes.add(hash)
     if alone := len(hashes) > _MOST_LOCKS:
-        hashes = set()
+        hashes.clear()
     if receivers:  # in one order everywhere, so that no two wait for each other
         ask(
             connection,
