@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tests.helpers import NOW
 from tests.odd_errors import ODD, caught
-from webhook_receiver import Event, GiveUp, UnknownEvent
+from webhook_receiver import Delivery, Event, GiveUp, UnknownEvent
 from webhook_receiver.logs import log_failure
 from webhook_receiver.redaction import frames, message, place_of, places, summary
 from webhook_receiver.routing import Handler
@@ -153,6 +153,9 @@ def text_alone() -> None:
     raise RuntimeError(f"the order cannot be read: {invalid().errors()}")
 
 
+DELIVERY = Delivery("d-1", "up42", (), b"{}", NOW, None, True)
+
+
 @pytest.mark.parametrize(
     "fail",
     [
@@ -166,7 +169,7 @@ async def test_what_pydantic_would_quote_of_the_body_is_nowhere(
 ) -> None:
     handler = Handler("handler", lambda event: fail(), Event)
     caplog.set_level(logging.DEBUG)
-    error = await run(lambda: handler.call(UnknownEvent(event="an event"), None, 1))  # type: ignore[arg-type]
+    error = await run(lambda: handler.call(UnknownEvent(event="an event"), DELIVERY, 1))
     assert error is not None
     log = AttemptLog(lambda: NOW)
     for attempt in (1, 2):

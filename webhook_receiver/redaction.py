@@ -63,7 +63,7 @@ def _properties(schema: object) -> Iterator[str]:
             yield from _properties(each)
 
 
-_ROOMS = tuple(f"{__package__}.{room}." for room in ("worker", "routing", "telemetry", "testing"))
+_ROOMS = tuple(f"{__package__}.{room}." for room in ("cli", "runtime", "worker", "routing", "telemetry", "testing"))
 """The packages whose frames stand between the event loop and a user's function."""
 _MAX_CHAIN = 1000  # errors of one chain that are looked at
 

@@ -44,7 +44,7 @@ class Lines:
             print("it hangs", flush=True)
             await asyncio.Event().wait()
         if "bug" in lines:
-            raise KeyError("hush")
+            raise KeyError("".join(["hu", "sh"]))
         orders = [b'{{"event": "order.status", "body": {{"id": "%s", "status": "FULFILLED"}}}}' % line.encode()
                   if line != "html" else b"<html>" for line in lines[int(cursor or 0):]]
         return Changes(orders, str(len(lines)))
@@ -129,7 +129,9 @@ def test_an_error_in_a_source_is_shown_with_its_place(tmp_path: Path, poll: Comm
     done = poll("--once", "--json")
     (failed,) = [each for each in map(json.loads, done.stdout.splitlines()) if each["error"]]
     assert failed["error"].startswith("KeyError at")
-    assert "in __call__" in done.stderr
+    first, *_ = [line for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert first.endswith("in __call__"), "and not by what polls"
+    assert "hush" not in done.stdout + done.stderr, "a message may hold a key"
     assert done.returncode == 1
 
 

@@ -549,17 +549,22 @@ async def test_the_errors_of_httpx_are_understood_and_their_url_is_not_told(capl
     assert "hush" not in caplog.text + str(health)
 
 
-async def test_of_an_error_that_is_none_of_ours_only_its_class_and_place_are_in_the_health() -> None:
-    api = Api()
-    api.errors = [RuntimeError("https://api.test/?key=hush")]
-    hooks, _ = polling(api)
-    async with opened(hooks) as each:
-        with pytest.raises(RuntimeError):
-            await each.poll()
+async def test_of_an_error_that_is_none_of_ours_only_its_class_and_places_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = "hush"
+
+    async def tasks(cursor: str | None) -> Changes:
+        raise RuntimeError(f"https://api.test/?key={key}")
+
+    hooks, _ = polling(tasks)
+    async with hooks:
+        await until(lambda: "the source tasks failed" in caplog.text)
         found = await health_of(hooks)
     assert found.error is not None
     assert found.error.startswith("RuntimeError")
-    assert "hush" not in found.error
+    assert "in tasks\n" in caplog.text
+    assert key not in found.error + caplog.text
 
 
 async def test_a_source_that_fails_stops_neither_pushes_nor_other_sources() -> None:

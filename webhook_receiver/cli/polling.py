@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Sequence
 from datetime import datetime
 
 import typer
 
-from ..errors import ConfigurationError, WebhookError
-from ..logs import log_failure
+from ..errors import ConfigurationError
 from ..receiver import WebhookReceiver
-from ..runtime.poller import Polled, Poller, reason_of
+from ..runtime.poller import Polled, Poller, reason_of, trail_of
 from . import output
 from .inbox_option import InboxTarget
 from .rich_output import progress_bar
+
+logger = logging.getLogger("webhook_receiver")
 
 
 def pollers_of(target: InboxTarget, source: str | None) -> Sequence[Poller]:
@@ -46,8 +48,8 @@ async def poll_once(pollers: Sequence[Poller], begin: datetime | None, *, as_jso
                 early=True, since=begin, progress=lambda so_far: bar.update(task, completed=so_far.documents)
             )
         except Exception as error:
-            if not isinstance(error, WebhookError):
-                log_failure(f"the source {each.name} failed", error)
+            if trail := trail_of(error):
+                logger.error("the source %s failed\n%s", each.name, trail)
             return report.failed(reason_of(error))
         if polled is None:
             return report.failed("another process polls it now")

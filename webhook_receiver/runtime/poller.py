@@ -32,8 +32,8 @@ from ..delivery import Delivery, new_id
 from ..errors import ApiError, ConfigurationError, InboxError, PollLeaseLost, WebhookError
 from ..events import Event, order_id_of
 from ..inbox.records import Entry, PollLease, PollOutcome, Stored
-from ..logs import LineLimit, log_failure
-from ..redaction import place_of, storable
+from ..logs import LineLimit
+from ..redaction import place_of, places, storable
 from ..senders.source import MOST_OF_A_CURSOR, Changes, Source, StartsAt, api_error, source_name
 from ..telemetry import PolledPage
 from . import Runtime
@@ -434,10 +434,7 @@ class Poller:
             return
         self._logged = kind
         what = f"{self._runtime.name}: the source {self.name} failed, and is asked again in about {wait:.3g} s"
-        if known is None and not isinstance(error, WebhookError):
-            log_failure(what, error)
-        else:
-            logger.error("%s: %s", what, reason_of(error))
+        logger.error("%s: %s", what, "\n".join(filter(None, (reason_of(error), trail_of(error)))))
 
     def _log_success(self, polled: Polled) -> None:
         name = self._runtime.name
@@ -474,6 +471,11 @@ def reason_of(error: Exception) -> str:
         return str(error)
     known = api_error(error, 0)
     return place_of(error) if known is None else str(known)
+
+
+def trail_of(error: Exception) -> str:
+    """Return the traceback of an error that is not ours, with nothing that it says; empty for others."""
+    return "" if isinstance(error, WebhookError) or api_error(error, 0) is not None else places(error)
 
 
 def poller_of(runtime: Runtime, source: Source, interval: float, max_body: int, *, names_are_in_body: bool) -> Poller:
