@@ -77,6 +77,26 @@ def test_a_dot_in_place_of_the_colon_is_told(target: str, mistaken: Path) -> Non
     assert raised.value.message.endswith(": did you mean mistaken:hooks?") == ("other" not in target)
 
 
+APP = """
+from starlette.applications import Starlette
+from webhook_receiver import WebhookReceiver
+hooks, more = WebhookReceiver(secret="s"), WebhookReceiver(secret="s")
+app = Starlette(routes=[hooks.route("/webhooks")])
+both = Starlette(routes=[hooks.route("/webhooks"), more.route("/more")])
+"""
+
+
+def test_an_app_stands_for_the_receiver_in_it_if_it_has_one(mistaken: Path) -> None:
+    mistaken.write_text(APP, encoding="utf-8")
+    assert load("mistaken:app") is load("mistaken:hooks")
+    with pytest.raises(typer.BadParameter) as raised:
+        load("mistaken:both")
+    said = "both in mistaken is not a WebhookReceiver; it has mistaken:hooks, mistaken:more"
+    assert raised.value.message == said
+    with pytest.raises(typer.BadParameter, match="not a WebhookReceiver but an app, which uvicorn serves"):
+        load("mistaken:app", or_in_app=False)
+
+
 @pytest.mark.parametrize("command", [["serve"], ["inbox", "ls"]])
 def test_a_command_prints_no_line_of_a_module_that_cannot_be_imported(command: list[str], mistaken: Path) -> None:
     mistaken.write_text(next(iter(MISTAKES)), encoding="utf-8")

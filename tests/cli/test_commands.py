@@ -34,6 +34,10 @@ from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.simulator.payloads import signed
 
+MOUNTING = """
+from starlette.applications import Starlette
+mounting = Starlette(routes=[hooks.route("/webhooks")], lifespan=hooks.lifespan)
+"""
 MODULE = """
 from webhook_receiver import OrderFulfilled, WebhookReceiver
 hooks = WebhookReceiver(secret="{secret}")
@@ -254,6 +258,8 @@ def test_serve_over_tls(tmp_path: Path) -> None:
         ("nowhere:hooks", "there is no module 'nowhere'"),
         ("nowhere.at.all:hooks", "there is no module 'nowhere.at.all'"),
         ("app:missing", "app has nothing called missing; it has app:hooks"),
+        ("app:mounting", "mounting in app is not a WebhookReceiver but an app, which uvicorn serves; it has app:hooks"),
+        ("secrets:hooks", "secrets has nothing called hooks: it is the module at /"),
         ("app:download", "download in app is not a WebhookReceiver; it has app:hooks"),
         ("app.py:other", "app has nothing called other; it has app:hooks"),
         ("bad:hooks", "bad is not configured correctly: a receiver needs the secret"),
@@ -268,7 +274,7 @@ def test_serve_over_tls(tmp_path: Path) -> None:
     ],
 )
 def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, complaint: str) -> None:
-    tmp_path.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
+    tmp_path.joinpath("app.py").write_text(f"{MODULE.format(secret=SECRET)}{MOUNTING}", encoding="utf-8")
     tmp_path.joinpath("bad.py").write_text(
         "import webhook_receiver\nwebhook_receiver.WebhookReceiver()", encoding="utf-8"
     )

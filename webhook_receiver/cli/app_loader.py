@@ -17,18 +17,23 @@ from ..errors import ConfigurationError
 from ..inbox.base import Inbox
 from ..receiver import WebhookReceiver
 from ..redaction import summary
+from .mounted import all_in
+
+
+_AN_APP = "a WebhookReceiver but an app, which uvicorn serves"
 
 
 class NotLoaded(typer.BadParameter):
     """The error for a module that is there, and fails when it is imported."""
 
 
-def load(target: str, *, otherwise: str = "") -> WebhookReceiver:
+def load(target: str, *, otherwise: str = "", or_in_app: bool = True) -> WebhookReceiver:
     """Import and return the receiver `module:name`, from the current directory or an installed package.
 
     Args:
         target: the module and the receiver's name in it, "hooks" if left out; a path of a file will do for the module.
         otherwise: what else the target is not, for the message.
+        or_in_app: whether an app will do that has one receiver.
 
     Raises:
         typer.BadParameter: there is no such module or name, it cannot be imported, or it is not a receiver. The message
@@ -38,7 +43,10 @@ def load(target: str, *, otherwise: str = "") -> WebhookReceiver:
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):
         return found
-    raise _not_there(module, name or "hooks", found, "a WebhookReceiver")
+    inside = all_in(found)
+    if or_in_app and len(inside) == 1:
+        return inside[0].hooks
+    raise _not_there(module, name or "hooks", found, "a WebhookReceiver" if or_in_app or not inside else _AN_APP)
 
 
 def load_app(target: str) -> ASGIApp:
@@ -102,6 +110,9 @@ def _not_there(module: ModuleType, name: str, found: object, wanted: str) -> typ
     hint = f"; it has {', '.join(f'{module.__name__}:{key}' for key in receivers)}" if receivers else ""
     if found is not None:
         return typer.BadParameter(f"{name} in {module.__name__} is not {wanted}{hint}")
+    file = str(getattr(module, "__file__", None))
+    if not hint and not file.startswith(str(Path.cwd())):  # as of the module `secrets`, which Python has
+        hint = f": it is the module at {file}. If you mean a file of yours, give that another name"
     return typer.BadParameter(f"{module.__name__} has nothing called {name}{hint}")
 
 

@@ -285,7 +285,7 @@ def serve_command(
     else:
         check_address(host, port)
     options.check_inspector(inspector, inspector_passwords, writable=inspector_writable, path=path)
-    hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
+    hooks = load(target, or_in_app=False)  # here too, so that a mistake is reported at once and in a sentence
     try:
         metrics = None if metrics_port is None else exporters.Metrics(metrics_host, metrics_port, workers)
         exporters.check(metrics, port if uds is None and fd is None else None, processes=workers)
