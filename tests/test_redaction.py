@@ -14,8 +14,8 @@ from webhook_receiver import Delivery, Event, GiveUp, UnknownEvent
 from webhook_receiver.logs import log_failure
 from webhook_receiver.redaction import frames, message, place_of, places, summary
 from webhook_receiver.routing import Handler
+from webhook_receiver.worker.attempt import run
 from webhook_receiver.worker.attempt_log import AttemptLog
-from webhook_receiver.worker.executor import run
 
 HUSH = "hush-hush"
 

@@ -151,6 +151,13 @@ def test_a_table_counts_for_commands_however_toml_writes_it(text: str) -> None:
     assert is_given()
 
 
+def test_a_table_with_an_underscore_is_told() -> None:
+    Path("pyproject.toml").write_text('[tool.webhook_receiver]\napp = "main:hooks"', encoding="utf-8")
+    assert is_given()
+    with pytest.raises(ConfigurationError, match=re.escape("written with a hyphen: [tool.webhook-receiver]")):
+        Settings()
+
+
 def test_where_the_package_is_only_named_nothing_is_set() -> None:
     text = '[project]\nname = "webhook-receiver-app"\ndependencies = ["asgi-webhook-receiver[standard]"]'
     Path("pyproject.toml").write_text(text, encoding="utf-8")

@@ -350,6 +350,9 @@ def _table() -> dict[str, Any]:
         raise ConfigurationError(f"{PYPROJECT} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{PYPROJECT} is no TOML: {error}") from None
+    tools: object = found.get("tool") if isinstance(found, dict) else None
+    if isinstance(tools, dict) and "webhook_receiver" in tools:
+        raise ConfigurationError(f"{PYPROJECT}: [tool.webhook_receiver] is written with a hyphen: [{TABLE}]")
     for key in TABLE.split("."):
         found = cast("dict[str, object]", found).get(key, {})
         if not isinstance(found, dict):

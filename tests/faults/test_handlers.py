@@ -58,9 +58,11 @@ def test_a_handler_that_never_returns_is_a_failed_attempt_and_others_go_on(tmp_p
         handler = "in_thread" if way == "hang in thread" else "on_loop"
         server.wait_for(lambda: states(server.inbox) == {"dead": 2, "done": 1}, "the end of their attempts")
         begun = [run for run in runs(tmp_path) if run.handler == handler and run.what == "begin"]
-        assert [run.attempt for run in begun if run.order == "stuck-0"] == [1, 2]
+        is_run_again = way != "hang in thread"  # two threads would do the same work
+        assert [run.attempt for run in begun if run.order == "stuck-0"] == [1, 2][: 1 + is_run_again]
         said = "on_loop ignores that its time is up" if way == "swallow" else "it took more than 0.3 s"
         assert said in server.said()
+        assert ("its thread of an attempt before goes on" in server.said()) != is_run_again
         if way != "hang in thread":  # a thread keeps Python from ending, whatever the worker does
             began = time.monotonic()
             server.stop()

@@ -10,8 +10,8 @@ from webhook_receiver import Attempt, CallNext, Event, UnknownEvent
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.redaction import frames
 from webhook_receiver.routing import Handler, Middleware
+from webhook_receiver.worker.attempt import run
 from webhook_receiver.worker.attempt_log import AttemptLog
-from webhook_receiver.worker.executor import run
 from webhook_receiver.worker.middleware import run_inside
 
 EVENT = UnknownEvent(event="an event")

@@ -19,7 +19,6 @@ from ..receiver import WebhookReceiver
 from ..redaction import summary
 from .mounted import all_in
 
-
 _AN_APP = "a WebhookReceiver but an app, which uvicorn serves"
 
 

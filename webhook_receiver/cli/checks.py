@@ -106,7 +106,10 @@ def found(target: str, reference: str | None) -> list[Found]:
         inside = [each.hooks for host in hosts.values() for each in all_in(host)]
         receivers = [*{id(hooks): hooks for hooks in (*first, *inside)}.values()]
         if not receivers:
-            raise BadParameter(f"{target} has no receiver among its routes: give it one, hooks.route(path)")
+            raise BadParameter(
+                f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette "
+                "and FastAPI are looked through: in another framework name the receiver itself"
+            )
         names = {id(hooks): target_of(hooks, target) or hooks.name for hooks in receivers}
         result = [Found(names[id(hooks)], finding) for hooks in receivers for finding in _declared(hooks)]
         for name, host in hosts.items():

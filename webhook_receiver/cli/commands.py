@@ -296,7 +296,8 @@ def serve_command(
     at = f"at {url}{path}" if port else f"at {path}, on a free port"
     where = at if uds is None and fd is None else f"on the socket {uds or fd} at {path}"
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
-    serve.announce(f"{target} receives {where}; handlers: {names}", log_format)
+    whose = "handlers" if hooks.runtime.works or not hooks.handlers else "handlers, run by a worker alone (work=False)"
+    serve.announce(f"{target} receives {where}; {whose}: {names}", log_format)
     if inspector is not None and inspector_passwords is not None:
         serve.check_inspector(hooks, inspector_passwords)
         told = "" if inspector_writable else ", which only shows"

@@ -15,7 +15,7 @@ import typer
 from ..errors import ConfigurationError
 
 PREFIX = "WEBHOOK_RECEIVER_"
-_TABLE = "webhook-receiver"
+_TABLES = ("webhook-receiver", "webhook_receiver")  # the second is a mistake, which the model tells
 """Our table below `tool`, in `pyproject.toml`."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -43,14 +43,14 @@ def is_given() -> bool:
         return True
     try:
         text = Path("pyproject.toml").read_text(encoding="utf-8")
-        if _TABLE not in text:
+        if not any(each in text for each in _TABLES):
             return False
         import tomllib
 
-        return _TABLE in tomllib.loads(text).get("tool", ())
+        return not tomllib.loads(text).get("tool", {}).keys().isdisjoint(_TABLES)
     except OSError:
         return False
-    except (ValueError, TypeError):  # which the model tells
+    except (ValueError, AttributeError):  # which the model tells
         return True
 
 

@@ -35,7 +35,10 @@ def schema(
     app = load_app(target)
     found = [Mounted(app, "")] if isinstance(app, WebhookReceiver) else all_in(app)
     if not found:
-        raise typer.BadParameter(f"{target} has no receiver among its routes: give it one, hooks.route(path)")
+        raise typer.BadParameter(
+            f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette "
+            "and FastAPI are looked through: in another framework name the receiver itself"
+        )
     if kind == "asyncapi":
         document = asyncapi([(hooks, path or None) for hooks, path in found], title=title, version=api_version)
     else:

@@ -197,7 +197,8 @@ class Rehearsal:
         runs = self.runs_of(handler)
         well = sum(run.error is None for run in runs)
         if well != times:
-            ran = "\n".join(_told(runs)) or "  it was never run"
+            waits = "; what is stored waits for drain()" if self.hooks.runtime.keeps else ""
+            ran = "\n".join(_told(runs)) or f"  it was never run{waits}"
             raise AssertionError(f"{self.hooks.name_of(handler)} ended well {well} times, not {times}:\n{ran}")
 
     async def _open(self) -> None:

@@ -80,10 +80,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 from ..delivery import Delivery
-from ..errors import HandlerSignal, InboxError, NotAnEvent
+from ..errors import InboxError, NotAnEvent
 from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.counters import UNTIMED, Counters, bucket_of
@@ -92,12 +92,13 @@ from ..logs import fields, log_failure
 from ..options import Limits, WorkerOptions
 from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
+from .attempt import run
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
 from .dispatcher import Dispatcher
 from .limits import Turn, Turns
-from .middleware import Start, cancellations, current_task, inside, take_back
+from .middleware import Start, cancellations, inside, take_back
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 from .timeouts import Timeouts
 
@@ -471,59 +472,3 @@ def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> N
         id = settlement.claim.delivery.id
         extra = fields(delivery_id=id, reason=settlement.reason)
         logger.info("delivery %s: %s: %s: %s", id, type(event).__name__, names, settlement.state, extra=extra)
-
-
-async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
-    """Run one attempt; return what it raised, None if the handler is done.
-
-    A cancellation is returned, too: only the caller can know whether it is the handler's own.
-
-    Args:
-        start: calls the handler, inside its middleware.
-
-    Raises:
-        KeyboardInterrupt, GeneratorExit: the process ends, or this coroutine is closed.
-    """
-    task = current_task()
-    try:
-        try:
-            await start()
-        except BaseExceptionGroup as group:  # a task group wraps whatever its body raises
-            if (signal := _only_signal(group)) is not None:
-                raise signal from None
-            raise
-    except KeyboardInterrupt:
-        raise  # the process ends
-    except BaseException as raised:  # sys.exit() is a failure, too
-        error = _readable(raised)
-        if isinstance(error, GeneratorExit) and not _runs_in(task):
-            raise  # this coroutine is closed
-        return error
-    return None
-
-
-def _readable(raised: BaseException) -> BaseException:
-    """Return what was raised, or an error in its place if nobody can ask for its class or its traceback."""
-    try:
-        _ = raised.__class__, raised.__traceback__
-    except Exception:
-        return TypeError(f"a {type(raised).__name__} was raised, whose attributes cannot be read")
-    return raised
-
-
-def _runs_in(task: asyncio.Task[Any]) -> bool:
-    """Whether this is a step of a task. A coroutine that is closed is no step of its own task's."""
-    try:
-        return asyncio.current_task() is task
-    except RuntimeError:
-        return False  # no event loop runs
-
-
-def _only_signal(group: BaseExceptionGroup[BaseException]) -> HandlerSignal | None:
-    """Return the one `Retry` or `GiveUp` that is all there is in a group; None if there is anything else."""
-    if len(group.exceptions) != 1:
-        return None
-    (only,) = group.exceptions
-    if isinstance(only, BaseExceptionGroup):
-        return _only_signal(cast("BaseExceptionGroup[BaseException]", only))
-    return only if isinstance(only, HandlerSignal) else None

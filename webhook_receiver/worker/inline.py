@@ -14,10 +14,10 @@ from ..logs import fields
 from ..responses import FAILED, HANDLED, Response, retry_after
 from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
+from .attempt import run
 from .attempt_log import AttemptLog
 from .context import InOwnContext
 from .dispatcher import Dispatcher
-from .executor import run
 from .limits import Limiters
 from .middleware import cancellations, run_inside
 

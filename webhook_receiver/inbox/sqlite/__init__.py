@@ -182,17 +182,16 @@ class SQLiteInbox:
     async def close(self) -> None:
         """See `Inbox`."""
         writer, reader, check, file = self._writer, self._reader, self._check, self._file_guard.remembered
+        if writer is None or reader is None:
+            return
         self._owners, self._reader, self._writer = {}, None, None  # the writer last: then it may be opened anew
-        if writer is not None:
-            await writer.close()
-        if reader is not None:
-            await asyncio.to_thread(reader.close)
+        await writer.close()
+        await asyncio.to_thread(reader.close)
         if check is not None:
             await asyncio.to_thread(check.stop)
-        if writer is not None:
-            _open_here.remove(file)
-            if not self._file_guard.has_log():
-                self._file_guard.forget_last()
+        _open_here.remove(file)
+        if not self._file_guard.has_log():
+            self._file_guard.forget_last()
 
     def before_fork(self) -> None:
         """See `Forkable`."""

@@ -14,8 +14,8 @@ from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.redaction import storable
 from webhook_receiver.routing import Handler
+from webhook_receiver.worker.attempt import run
 from webhook_receiver.worker.attempt_log import AttemptLog
-from webhook_receiver.worker.executor import run
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body", NOW, 0, True)
