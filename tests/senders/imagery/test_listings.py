@@ -10,7 +10,8 @@ import pytest
 from starlette.responses import JSONResponse
 
 from webhook_receiver import ApiError
-from webhook_receiver.senders.imagery.listings import ByStart, moment, text_of
+from webhook_receiver.senders.imagery.listings import ByStart
+from webhook_receiver.senders.imagery.times import moment, text_of
 from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Player, Stage, at
@@ -164,6 +165,7 @@ async def test_a_failure_when_an_open_job_is_asked_for_tells_nothing_yet(stage: 
     player.there.answers = [None, JSONResponse({"detail": "busy"}, 503)]
     with pytest.raises(ApiError, match="busy"):
         await player.poll()
+    player.now += timedelta(minutes=1)
     assert await player.told() == [("j-1", "FAILED")]
 
 

@@ -19,7 +19,8 @@ from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .entries import all_of
-from .listings import ByChange, Item, Page, item_of, items_of, member, moment, text_of, word_of
+from .listings import ByChange, Item, Page, item_of, items_of, member, word_of
+from .times import moment, text_of
 
 URL = "https://api.capellaspace.com"
 _SIZE = 250  # the least

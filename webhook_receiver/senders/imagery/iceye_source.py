@@ -13,7 +13,8 @@ from .access import OAuth2
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .entries import all_of
-from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member, text_of
+from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member
+from .times import text_of
 
 URL = "https://platform.iceye.com/api"
 TOKEN = "https://auth.iceye.com/oauth2/token"  # noqa: S105

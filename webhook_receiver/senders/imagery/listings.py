@@ -17,19 +17,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from ...errors import ApiError, ConfigurationError
 from ..source import Changes
 from .api import Connection
 from .entries import OddEntry, note
-from .memory import Told, Walk
-
-logger = logging.getLogger("webhook_receiver")
+from .memory import Failures, Open, Told, Walk, raise_remembered, remembered
+from .times import EPOCH, moment, moment_or_never, text_of, text_or_none, time_in
 
 BACK = timedelta(minutes=10)
 """How far each poll goes back behind the newest change, or the newest job, of the last one."""
@@ -40,15 +38,10 @@ PATIENCE = timedelta(days=400)
 _LONGEST_CALL = 240.0  # seconds after which a call returns what it has, and goes on in the next one
 _MOST_STUCK = 100  # pages of one call, at most
 _TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
-_MOST_MISSES = 3  # polls in a row that do not find a job, which may be the API's fault
-_MOST_OPEN = 60  # jobs that are asked for by their ids
-_LONGEST_ID = 40  # characters of an id that is kept in the cursor
+_STOPS = (401, 429)  # an answer after which nothing else is asked for
 _LONGEST_LINK = 1800  # characters of a link that is kept in the cursor
 
 _AHEAD = timedelta(days=1)  # for which a cursor in the future goes back behind the present
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Item(NamedTuple):
@@ -118,15 +111,6 @@ def word_of(value: object) -> str:
     return "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value)
 
 
-def moment_or_never(text: object) -> datetime:
-    """Return a time of RFC 3339, as `moment` does; a time in the future for what is none, as Go's zero time."""
-    try:
-        at = moment(text)
-    except ApiError:
-        return _NEVER
-    return at if at > _EPOCH else _NEVER
-
-
 def ends_with(*statuses: str) -> Callable[[Item], bool]:
     """Return the function that says whether an item has one of some statuses; upper and lower case count as equal."""
     words = frozenset(status.casefold() for status in statuses)
@@ -169,24 +153,6 @@ def member(document: object, *names: str) -> Any:
     return document
 
 
-def moment(text: object) -> datetime:
-    """Return a time of RFC 3339, in UTC; taken for UTC if it has no time zone.
-
-    Raises:
-        ApiError: the text is no such time.
-    """
-    try:
-        at = datetime.fromisoformat(text if isinstance(text, str) else "")
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ApiError(f"the API told the time {str(text)[:40]!r}, which is none of RFC 3339") from None
-
-
-def text_of(at: datetime) -> str:
-    """Return a time as RFC 3339 in UTC, with microseconds and "Z"."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def cursor_at(begin: datetime) -> str:
     """Return the cursor of a first call that begins at a time."""
     return _text({"from": text_of(begin)})
@@ -213,26 +179,116 @@ def _state(cursor: str) -> dict[str, Any]:
 def _begin(state: Mapping[str, Any], now: datetime) -> datetime:
     """Return the time from which on a cursor goes on. One in the future is of a clock that was ahead; the
     next page may begin just behind the present."""
-    begin = max(moment(state["from"]), _EPOCH + BACK)
+    begin = max(moment(state["from"]), EPOCH + BACK)
     return begin if begin <= now + BACK else now - _AHEAD
 
 
 def _newest(state: Mapping[str, Any], now: datetime) -> datetime | None:
-    newest = _time(state, "newest")
+    newest = time_in(state, "newest")
     return None if newest is None else min(newest, now)
 
 
-async def _told_by(tell: Tell, connection: Connection, item: Item) -> Sequence[bytes]:
-    """Return the documents about an item; only the item itself if what the API tells besides is odd."""
-    try:
-        return await tell(connection, item)
-    except OddEntry as error:
-        note(f"{error}: {item.id[:100]!r} is told without it")
-        return await tell_whole(connection, item)
+class _Call:
+    """A call of a listing: what it has found, and what the next cursor remembers.
 
+    Args:
+        state: the state in the cursor.
+        connection: the connection to the API.
+        tell: the function that makes documents of an item.
+        now: the present time.
 
-def _time(state: Mapping[str, Any], name: str) -> datetime | None:
-    return moment(state[name]) if name in state else None
+    Raises:
+        ApiError: the call before this one has met it.
+    """
+
+    def __init__(self, state: Mapping[str, Any], connection: Connection, tell: Tell, now: datetime) -> None:
+        raise_remembered(state, now)
+        self._connection = connection
+        self._tell = tell
+        self._now = now
+        self._is_late = _deadline()
+        self._told = Told(state)
+        self._failures = Failures(state)
+        self.open = Open(state)
+        self.walk = Walk(state)
+        self.found: list[tuple[datetime, bytes]] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has taken too long, and the next one can go on."""
+        return self._is_late() and (bool(self.found) or self._failures.has_more)
+
+    async def take(self, item: Item, *, has_ended: bool) -> None:
+        """Tell an item if it is new; if the API fails, the next polls ask for it again.
+
+        Raises:
+            ApiError: the API takes no more requests, or not from us.
+        """
+        if item.id in self._failures:
+            return
+        status = item.status + item.run
+        if self._told.is_new(item.id, status):
+            try:
+                self.found += [(item.at, document) for document in await self._documents(item)]
+            except ApiError as error:
+                self._fail(item.id, error)
+                self.open.note(item.id, item.at, is_open=True)
+                return
+        self._told.note(item.id, status)
+        self.open.note(item.id, item.at, is_open=not has_ended)
+
+    async def ask(self, one: One, has_ended: Callable[[Item], bool]) -> None:
+        """Tell what is open and was not listed.
+
+        Raises:
+            ApiError: the API takes no more requests, or not from us.
+        """
+        for id in self.open.without(self.walk.listed):
+            if id in self._failures:
+                continue
+            try:
+                item = await one(self._connection, id)
+                await self.take(item, has_ended=has_ended(item))
+            except OddEntry as error:
+                note(f"{error}: {id[:100]!r} is not told")
+            except ApiError as error:
+                if error.status in (404, 410):
+                    self.open.miss(id)
+                else:
+                    self._fail(id, error)
+            self.open.turn(id)
+            if self._is_late():
+                return  # the next poll begins with the others
+
+    def unfinished(self, kept: Mapping[str, Any]) -> Changes:
+        """Return what was found, and the cursor of what is left of this walk.
+
+        Args:
+            kept: what else the cursor keeps.
+        """
+        state = {**kept, **self.open.kept(), **self._told.kept(), **self._failures.kept()}
+        return Changes(_in_order(self.found), _text(state), more=True)
+
+    def ended(self, begin: datetime, newest: datetime | None) -> Changes:
+        """Return what was found, and the cursor of the next walk, which begins at a time. What has failed is told by
+        the next call: what was found is stored first."""
+        error = self.walk.error or self._failures.error
+        kept = {"from": text_of(begin), "newest": text_or_none(newest), **remembered(error, self._now)}
+        state = {**kept, **self.open.kept(before=begin), **self._told.kept()}
+        return Changes(_in_order(self.found), _text(state), more=error is not None)
+
+    def _fail(self, id: str, error: ApiError) -> None:
+        if error.status in _STOPS:
+            raise error
+        self._failures.note(id, error)
+
+    async def _documents(self, item: Item) -> Sequence[bytes]:
+        """Return the documents about an item; only the item itself if what the API tells besides is odd."""
+        try:
+            return await self._tell(self._connection, item)
+        except OddEntry as error:
+            note(f"{error}: {item.id[:100]!r} is told without it")
+            return await tell_whole(self._connection, item)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,36 +317,37 @@ class ByChange:
             ConfigurationError: the cursor is of another source.
         """
         state = _state(cursor)
-        begin, newest, told = _begin(state, now), _newest(state, now), Told(state)
-        found: list[tuple[datetime, bytes]] = []
-        is_late = _deadline()
+        call = _Call(state, connection, self.tell, now)
+        begin, newest = _begin(state, now), _newest(state, now)
 
-        def known(newest: datetime | None) -> dict[str, Any]:
-            return {"newest": _or_none(newest), **told.kept()}
+        def unfinished(begin: datetime, **more: Any) -> Changes:
+            return call.unfinished({"from": text_of(begin), "newest": text_or_none(newest), **more})
 
         after: str | None = None
         for _ in range(_MOST_STUCK):
             page = await self.read(connection, begin - _TICK, after)
             for item in page.items:
-                if found and is_late():
-                    return Changes(_in_order(found), _text({"from": text_of(begin), **known(newest)}), more=True)
-                if told.is_new(item.id, item.status + item.run):
-                    found += [(item.at, document) for document in await _told_by(self.tell, connection, item)]
+                if call.is_over:
+                    return unfinished(begin)
+                await call.take(item, has_ended=True)
+            call.walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_in_order = self.is_sorted and bool(times) and times == sorted(times) and begin < times[-1] <= now
             if is_in_order and (page.next or after):
                 # Behind a link, something may have moved out of sight: then the next call asks for what is just later.
-                further = times[-1] if after is None else begin + _TICK + timedelta.resolution
-                return Changes(_in_order(found), _text({"from": text_of(further), **known(newest)}), more=True)
+                return unfinished(times[-1] if after is None else begin + _TICK + timedelta.resolution)
             if page.next is None:
-                if after and found and not self.is_sorted and "again" not in state:  # for the same reason once more
-                    again = {"from": text_of(begin), **known(newest), "again": True}
-                    return Changes(_in_order(found), _text(again), more=True)
-                begin = begin if newest is None else newest - BACK
-                return Changes(_in_order(found), _text({"from": text_of(begin), **known(newest)}))
+                break
             after = page.next  # all are of one time, or are not sorted
-        raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
+        else:
+            raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
+        if after and call.found and not self.is_sorted and "again" not in state:  # for the same reason once more
+            return unfinished(begin, again=True)
+        await call.ask(self.one, lambda item: True)
+        if newest is not None:
+            begin = call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE)
+        return call.ended(begin, newest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,25 +379,17 @@ class ByStart:
             ConfigurationError: the cursor is of another source.
         """
         state = _state(cursor)
-        begin, newest, told, jobs = _begin(state, now), _newest(state, now), Told(state), _Open(state)
-        found: list[tuple[datetime, bytes]] = []
-        walk = Walk(state, _time(state, "endless"), now)
-
-        async def take(item: Item) -> None:
-            if told.is_new(item.id, item.status + item.run):
-                found.extend([(item.at, document) for document in await _told_by(self.tell, connection, item)])
-            jobs.note(item, self.has_ended(item))
-
+        call = _Call(state, connection, self.tell, now)
+        begin, newest = _begin(state, now), _newest(state, now)
         # Nothing is known yet of what is open, also where a cursor of `cursor_at` has taken the place of another one.
         is_first = newest is None or "first" in state
         reach = min(begin, now - PATIENCE) if is_first else begin
 
-        def unfinished(after: str | None) -> str:
+        def unfinished(after: str | None) -> Changes:
             page = after if len(after or "") <= _LONGEST_LINK else None
-            kept = {"from": text_of(begin), "newest": _or_none(newest), "first": is_first, "page": page}
-            return _text({**kept, **walk.kept(), **jobs.kept(), **told.kept()})
+            kept = {"from": text_of(begin), "newest": text_or_none(newest), "first": is_first, "page": page}
+            return call.unfinished({**kept, **call.walk.kept()})
 
-        is_late = _deadline()
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
@@ -351,41 +400,29 @@ class ByStart:
                 # The link in the cursor has ended: from the front again.
                 page = await self.read(connection, reach - _TICK, None)
             for item in page.items:
-                if found and is_late():
-                    return Changes(_in_order(found), unfinished(after), more=True)
-                if item.at >= begin or item.id in jobs or not self.has_ended(item):  # else it had before
-                    await take(item)
-            walk.note({item.id for item in page.items})
+                if call.is_over:
+                    return unfinished(after)
+                has_ended = self.has_ended(item)
+                if item.at >= begin or item.id in call.open or not has_ended:  # else it had before
+                    await call.take(item, has_ended=has_ended)
+            call.walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_last = (
                 self.newest_first and len(times) > 1 and times[-1] < reach and times == sorted(times, reverse=True)
             )
             after = None if is_last else page.next
-            if after is None or walk.is_endless:
+            if after is None or call.walk.is_endless:
                 break
             if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
-                return Changes(_in_order(found), unfinished(after), more=True)
+                return unfinished(after)
         else:
             raise ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
-        for id in jobs.without(walk.listed):
-            try:
-                item = await self.one(connection, id)
-            except OddEntry as error:
-                note(f"{error}: {id[:100]!r} is not told")
-            except ApiError as error:
-                if error.status not in (404, 410):
-                    raise
-                jobs.miss(id)
-            else:
-                await take(item)
+        await call.ask(self.one, self.has_ended)
         if newest is not None:
             # A clock that is ahead must not give up what is open: the API's own counts, if it tells one.
-            begin = max(begin, jobs.begin(newest - BACK, connection.earlier(now) - PATIENCE))
-        kept = {"from": text_of(begin), "newest": _or_none(newest), **jobs.kept(before=begin), **told.kept()}
-        if walk.is_endless:  # which the next call says: what was found is stored first
-            return Changes(_in_order(found), _text({**kept, "endless": text_of(now)}), more=True)
-        return Changes(_in_order(found), _text(kept))
+            begin = max(begin, call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE))
+        return call.ended(begin, newest)
 
 
 def _deadline() -> Callable[[], bool]:
@@ -400,75 +437,6 @@ def _latest(newest: datetime | None, times: Sequence[datetime], now: datetime) -
     return max([at for at in (newest, *times) if at is not None and at <= now], default=newest)
 
 
-def _or_none(at: datetime | None) -> str | None:
-    return None if at is None else text_of(at)
-
-
 def _in_order(found: list[tuple[datetime, bytes]]) -> list[bytes]:
     """Return the documents, those about the oldest job first."""
     return [document for _, document in sorted(found, key=lambda each: each[0])]
-
-
-class _Open:
-    """The jobs that had not ended when they were seen last: the oldest of them by id, the others by a time."""
-
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        ids: dict[str, int] = state.get("open", {})
-        # A number has the seconds of the time, and the misses as its last digit.
-        self._jobs = {id: _EPOCH + timedelta(seconds=number // 10) for id, number in ids.items()}
-        self._misses = {id: number % 10 for id, number in ids.items()}
-        self._unkept = _time(state, "unkept")
-        """When the oldest job was created that is not kept by its id; None without any."""
-
-    def __contains__(self, id: str) -> bool:
-        return id in self._jobs
-
-    def note(self, item: Item, has_ended: bool) -> None:
-        """Take a job as it is now."""
-        self._misses.pop(item.id, None)
-        if has_ended:
-            self._jobs.pop(item.id, None)
-        else:
-            self._jobs[item.id] = item.at
-
-    def miss(self, id: str) -> None:
-        """Take a job for not found, and in the end for gone."""
-        self._misses[id] = self._misses.get(id, 0) + 1
-        if self._misses[id] == _MOST_MISSES:
-            logger.warning("a job that had not ended is gone from the API: %s", id)
-            del self._jobs[id]
-
-    def without(self, listed: set[str]) -> list[str]:
-        """Return the ids of those that were not listed."""
-        return [id for id in self._jobs if id not in listed]
-
-    def begin(self, latest: datetime, earliest: datetime) -> datetime:
-        """Return the time from which on the next listing has all that is not kept by id, `latest` or earlier.
-
-        Args:
-            latest: the time that it has to go back to at least.
-            earliest: the time before which jobs are given up.
-        """
-        self._jobs = {id: at for id, at in self._jobs.items() if at >= earliest}
-        self._drop()
-        return latest if self._unkept is None else min(latest, self._unkept)
-
-    def kept(self, before: datetime | None = None) -> dict[str, Any]:
-        """Return what a cursor keeps of it.
-
-        Args:
-            before: the time from which on the next listing has them anyway; None in the middle of a listing.
-        """
-        self._drop()
-        ids = {id: at for id, at in self._jobs.items() if before is None or at < before}
-        numbers = {id: int((at - _EPOCH).total_seconds()) * 10 + self._misses.get(id, 0) for id, at in ids.items()}
-        return {"open": numbers, "unkept": None if before else _or_none(self._unkept)}
-
-    def _drop(self) -> None:
-        """Keep the oldest jobs, and of the others the time of the oldest."""
-        by_age = sorted(self._jobs.items(), key=lambda each: each[1])
-        short = [each for each in by_age if len(json.dumps(each[0])) <= _LONGEST_ID]
-        self._jobs = dict(short[:_MOST_OPEN])
-        rest = [at for id, at in by_age if id not in self._jobs]
-        if rest:
-            self._unkept = rest[0] if self._unkept is None else min(rest[0], self._unkept)

@@ -20,8 +20,9 @@ from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .entries import all_of
-from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, text_of
+from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member
 from .planet import COUNT
+from .times import text_of
 
 URL = "https://api.planet.com"
 _ORDERS = "/compute/ops/orders/v2"

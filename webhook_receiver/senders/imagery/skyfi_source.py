@@ -16,7 +16,8 @@ from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .entries import all_of, note
-from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, moment_or_never
+from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member
+from .times import moment_or_never
 
 URL = "https://app.skyfi.com/platform-api"
 _SIZE = 100
