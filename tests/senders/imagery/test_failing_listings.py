@@ -188,3 +188,78 @@ async def test_what_fails_is_in_the_log_and_in_the_health_and_the_rest_is_stored
         assert (found.failures, "/jobs/j-bad/results" in (found.error or "")) == (1, True)
         assert len(await hooks.inbox.find(Filter())) == 1
     assert [record.getMessage().count("'j-bad' is asked for again") for record in caplog.records] == [1]
+
+
+class Quota:
+    """Answers 429 to what is more than some requests, until it is given more."""
+
+    def __init__(self, player: Player, number: int) -> None:
+        self.left = self._number = number
+        self._player = player
+        player.there.meanwhile = self._take
+
+    def _take(self, got: Got) -> None:
+        self.left -= 1
+        slow_down = JSONResponse({"detail": "slow down"}, 429, {"retry-after": "60"})
+        self._player.there.answers = [slow_down if self.left < 0 else None]
+
+    def renew(self) -> None:
+        self.left = self._number
+
+
+@pytest.mark.parametrize("name", ["skyfi", "planet-orders", "openeo", "harmony"])
+async def test_an_api_that_takes_few_requests_is_read_to_its_end_over_several_polls(name: str, stage: Stage) -> None:
+    player = Player(CASES[name], stage)
+    player.there.page_size = 40
+    quota = Quota(player, 60)
+    for number in range(150):
+        player.there.put(f"j-{number}", player.case.ended, at(number / 10 - 100))
+    told: list[tuple[str, str]] = []
+    for _ in range(4):
+        found, error = await poll(player)
+        assert error is None or (error.status, error.retry_after) == (429, 60)
+        assert quota.left >= -1, "it is asked for nothing after 429"
+        told += found
+        if error is None:
+            break
+        quota.renew()
+        player.now += timedelta(minutes=10)
+    assert {id for id, _ in told} == {f"j-{number}" for number in range(150)}
+    assert len(told) == 150
+    assert error is None
+
+
+async def test_pages_that_were_read_before_the_api_takes_no_more_are_not_read_again(stage: Stage) -> None:
+    player = Player(HYP3, stage)
+    player.there.page_size = 1
+    quota = Quota(player, 4)
+    for number in range(10):
+        player.there.put(f"j-{number}", "SUCCEEDED", at(number - 30))
+    told: list[tuple[str, str]] = []
+    for polls in range(3):
+        found, error = await poll(player)
+        told += found
+        assert (error is None) == (polls == 2)
+        quota.renew()
+        player.now += timedelta(minutes=10)
+    assert sorted(told) == [(f"j-{number}", "SUCCEEDED") for number in range(10)]
+
+
+async def test_open_jobs_take_turns_where_an_api_takes_few_requests(stage: Stage) -> None:
+    player = Player(HYP3, stage)
+    player.there.page_size = 100
+    for number in range(20):
+        player.there.put(f"j-{number}", "RUNNING", at(number - 600))
+    player.there.put("j-new", "SUCCEEDED", at(-1))
+    await player.poll()
+    quota = Quota(player, 8)
+    for number in range(20):
+        player.there.put(f"j-{number}", "SUCCEEDED", at(number - 600))
+    told: list[tuple[str, str]] = []
+    for polls in range(3):
+        player.now += timedelta(minutes=10)
+        found, error = await poll(player)
+        told += found
+        assert (None if error is None else error.status) == (None if polls == 2 else 429)
+        quota.renew()
+    assert {id for id, _ in told} == {f"j-{number}" for number in range(20)}

@@ -216,7 +216,12 @@ class _Call:
     @property
     def is_over(self) -> bool:
         """Whether the call has taken too long, and the next one can go on."""
-        return self._is_late() and (bool(self.found) or self._failures.has_more)
+        return self._is_late() and (bool(self.found) or (self._failures.are_new and self._failures.are_few))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the next cursor has something to keep."""
+        return bool(self.found) or self._failures.are_new
 
     async def take(self, item: Item, *, has_ended: bool) -> None:
         """Tell an item if it is new; if the API fails, the next polls ask for it again.
@@ -231,18 +236,16 @@ class _Call:
             try:
                 self.found += [(item.at, document) for document in await self._documents(item)]
             except ApiError as error:
-                self._fail(item.id, error)
+                if error.status in _STOPS:
+                    raise
+                self._failures.note(item.id, error)
                 self.open.note(item.id, item.at, is_open=True)
                 return
         self._told.note(item.id, status)
         self.open.note(item.id, item.at, is_open=not has_ended)
 
-    async def ask(self, one: One, has_ended: Callable[[Item], bool]) -> None:
-        """Tell what is open and was not listed.
-
-        Raises:
-            ApiError: the API takes no more requests, or not from us.
-        """
+    async def ask(self, one: One, has_ended: Callable[[Item], bool]) -> ApiError | None:
+        """Tell what is open and was not listed. Return the error if the API takes no more requests, or not from us."""
         for id in self.open.without(self.walk.listed):
             if id in self._failures:
                 continue
@@ -252,35 +255,39 @@ class _Call:
             except OddEntry as error:
                 note(f"{error}: {id[:100]!r} is not told")
             except ApiError as error:
+                if error.status in _STOPS:
+                    return error
                 if error.status in (404, 410):
                     self.open.miss(id)
                 else:
-                    self._fail(id, error)
+                    self._failures.note(id, error)
             self.open.turn(id)
             if self._is_late():
-                return  # the next poll begins with the others
+                break  # the next poll begins with the others
+        return None
 
-    def unfinished(self, kept: Mapping[str, Any]) -> Changes:
+    def unfinished(self, kept: Mapping[str, Any], error: ApiError | None) -> Changes:
         """Return what was found, and the cursor of what is left of this walk.
 
         Args:
             kept: what else the cursor keeps.
+            error: the error that the next call is to raise: what was found is stored first.
         """
-        state = {**kept, **self.open.kept(), **self._told.kept(), **self._failures.kept()}
-        return Changes(_in_order(self.found), _text(state), more=True)
+        state = {**kept, **remembered(error, self._now), **self._failures.kept()}
+        return Changes(_in_order(self.found), _text({**state, **self.open.kept(), **self._told.kept()}), more=True)
 
-    def ended(self, begin: datetime, newest: datetime | None) -> Changes:
-        """Return what was found, and the cursor of the next walk, which begins at a time. What has failed is told by
-        the next call: what was found is stored first."""
-        error = self.walk.error or self._failures.error
+    def ended(self, begin: datetime, newest: datetime | None, error: ApiError | None) -> Changes:
+        """Return what was found, and the cursor of the next walk.
+
+        Args:
+            begin: the time at which it begins.
+            newest: the time of the newest change, or job.
+            error: the error that the next call is to raise, as it does what has failed.
+        """
+        error = error or self.walk.error or self._failures.error
         kept = {"from": text_of(begin), "newest": text_or_none(newest), **remembered(error, self._now)}
         state = {**kept, **self.open.kept(before=begin), **self._told.kept()}
         return Changes(_in_order(self.found), _text(state), more=error is not None)
-
-    def _fail(self, id: str, error: ApiError) -> None:
-        if error.status in _STOPS:
-            raise error
-        self._failures.note(id, error)
 
     async def _documents(self, item: Item) -> Sequence[bytes]:
         """Return the documents about an item; only the item itself if what the API tells besides is odd."""
@@ -320,16 +327,21 @@ class ByChange:
         call = _Call(state, connection, self.tell, now)
         begin, newest = _begin(state, now), _newest(state, now)
 
-        def unfinished(begin: datetime, **more: Any) -> Changes:
-            return call.unfinished({"from": text_of(begin), "newest": text_or_none(newest), **more})
+        def unfinished(begin: datetime, error: ApiError | None = None, **more: Any) -> Changes:
+            return call.unfinished({"from": text_of(begin), "newest": text_or_none(newest), **more}, error)
 
         after: str | None = None
         for _ in range(_MOST_STUCK):
-            page = await self.read(connection, begin - _TICK, after)
-            for item in page.items:
-                if call.is_over:
-                    return unfinished(begin)
-                await call.take(item, has_ended=True)
+            try:
+                page = await self.read(connection, begin - _TICK, after)
+                for item in page.items:
+                    if call.is_over:
+                        return unfinished(begin)
+                    await call.take(item, has_ended=True)
+            except ApiError as error:
+                if not call.has_news:
+                    raise
+                return unfinished(begin, error)
             call.walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
@@ -344,10 +356,10 @@ class ByChange:
             raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
         if after and call.found and not self.is_sorted and "again" not in state:  # for the same reason once more
             return unfinished(begin, again=True)
-        await call.ask(self.one, lambda item: True)
+        stop = await call.ask(self.one, lambda item: True)
         if newest is not None:
             begin = call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE)
-        return call.ended(begin, newest)
+        return call.ended(begin, newest, stop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,26 +397,25 @@ class ByStart:
         is_first = newest is None or "first" in state
         reach = min(begin, now - PATIENCE) if is_first else begin
 
-        def unfinished(after: str | None) -> Changes:
+        def unfinished(after: str | None, error: ApiError | None = None) -> Changes:
             page = after if len(after or "") <= _LONGEST_LINK else None
             kept = {"from": text_of(begin), "newest": text_or_none(newest), "first": is_first, "page": page}
-            return call.unfinished({**kept, **call.walk.kept()})
+            return call.unfinished({**kept, **call.walk.kept()}, error)
 
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
-                page = await self.read(connection, reach - _TICK, after)
+                page, after = await self._page(connection, reach - _TICK, after, may_have_ended=not number)
+                for item in page.items:
+                    if call.is_over:
+                        return unfinished(after)
+                    has_ended = self.has_ended(item)
+                    if item.at >= begin or item.id in call.open or not has_ended:  # else it had before
+                        await call.take(item, has_ended=has_ended)
             except ApiError as error:
-                if number or after is None or error.status not in (400, 404, 410):
+                if not number and not call.has_news:
                     raise
-                # The link in the cursor has ended: from the front again.
-                page = await self.read(connection, reach - _TICK, None)
-            for item in page.items:
-                if call.is_over:
-                    return unfinished(after)
-                has_ended = self.has_ended(item)
-                if item.at >= begin or item.id in call.open or not has_ended:  # else it had before
-                    await call.take(item, has_ended=has_ended)
+                return unfinished(after, error)
             call.walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
@@ -417,12 +428,24 @@ class ByStart:
             if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
                 return unfinished(after)
         else:
-            raise ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
-        await call.ask(self.one, self.has_ended)
+            stop = ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
+            return unfinished(None, stop)
+        stop = await call.ask(self.one, self.has_ended)
         if newest is not None:
             # A clock that is ahead must not give up what is open: the API's own counts, if it tells one.
             begin = max(begin, call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE))
-        return call.ended(begin, newest)
+        return call.ended(begin, newest, stop)
+
+    async def _page(
+        self, connection: Connection, begin: datetime, after: str | None, *, may_have_ended: bool
+    ) -> tuple[Page, str | None]:
+        """Return a page, and what it was asked for by: None if that had ended, and the front was read again."""
+        try:
+            return await self.read(connection, begin, after), after
+        except ApiError as error:
+            if not may_have_ended or after is None or error.status not in (400, 404, 410):
+                raise
+        return await self.read(connection, begin, None), None
 
 
 def _deadline() -> Callable[[], bool]:

@@ -116,9 +116,14 @@ class Failures:
         self.error = ApiError(said, status=error.status, retry_after=error.retry_after)
 
     @property
-    def has_more(self) -> bool:
-        """Whether this call has met failures, few enough for the next call to pass them over."""
-        return self._before < len(self._ids) <= _MOST_FAILED
+    def are_new(self) -> bool:
+        """Whether this call has met some."""
+        return len(self._ids) > self._before
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the next call can pass over all of them."""
+        return len(self._ids) <= _MOST_FAILED
 
     def kept(self) -> dict[str, Any]:
         """Return what a cursor keeps of it."""
