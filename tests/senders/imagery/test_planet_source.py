@@ -14,7 +14,7 @@ from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Player, Stage, at
 
-ORDERS = CASES["planet-orders"]
+ORDERS, RESULTS = CASES["planet-orders"], CASES["planet-results"]
 
 
 async def test_an_order_that_is_ready_has_its_items_as_a_notification_has_them(stage: Stage) -> None:
@@ -102,13 +102,45 @@ async def test_all_pages_are_read_of_a_listing_that_is_not_sorted(stage: Stage) 
     assert {id for id, _ in await player.told()} == {f"o-{number}" for number in range(10)}
 
 
-async def test_more_of_one_time_than_can_be_read_is_an_error(stage: Stage) -> None:
+async def test_what_has_one_time_is_read_to_its_end_by_several_calls(stage: Stage) -> None:
     player = Player(ORDERS, stage)
     player.there.page_size = 1
     for number in range(101):
         player.there.put(f"o-{number}", "running", at(-1))
-    with pytest.raises(ApiError, match="100 pages of changes have one time"):
-        await player.poll()
+    assert sorted(await player.told()) == sorted((f"o-{number}", "running") for number in range(101))
+    assert player.calls > 10
+    assert await player.told() == []
+
+
+async def test_results_on_more_than_a_hundred_pages_are_all_told(stage: Stage) -> None:
+    player = Player(RESULTS, stage)
+    player.there.page_size = 20
+    for number in range(2500):
+        player.there.put(f"r-{number}", "success", at(-number / 10))
+    sizes: list[int] = []
+    told: set[str] = set()
+    while not sizes or player.more:
+        found = await player.told(player.call)
+        sizes.append(len(found))
+        told |= {id for id, _ in found}
+    assert told == {f"r-{number}" for number in range(2500)}
+    assert sizes[:3] == [200, 200, 200], "what was found is stored by and by"
+    player.now += timedelta(minutes=10)
+    player.there.put("r-new", "success", at(9))
+    assert ("r-new", "success") in await player.told()
+
+
+async def test_results_that_were_read_are_kept_where_a_further_page_fails(stage: Stage) -> None:
+    player = Player(RESULTS, stage)
+    player.there.page_size = 1
+    for number in range(5):
+        player.there.put(f"r-{number}", "success", at(number - 9))
+    player.there.answers = [None, None, None, JSONResponse({}, 500)]
+    assert len(await player.told(player.call)) == 3
+    with pytest.raises(ApiError, match="500"):
+        await player.call()
+    player.now += timedelta(minutes=10)
+    assert [id for id, _ in await player.told()] == ["r-0", "r-1"]
 
 
 async def test_links_that_have_ended_are_new_when_an_order_is_asked_for_again(stage: Stage) -> None:

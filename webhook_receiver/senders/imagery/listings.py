@@ -223,6 +223,17 @@ class _Call:
         """Whether the next cursor has something to keep."""
         return bool(self.found) or self._failures.are_new
 
+    async def page(
+        self, read: Read, begin: datetime, after: str | None, *, may_have_ended: bool
+    ) -> tuple[Page, str | None]:
+        """Return a page, and what it was asked for by: None if that had ended, and the front was read again."""
+        try:
+            return await read(self._connection, begin, after), after
+        except ApiError as error:
+            if not may_have_ended or after is None or error.status not in (400, 404, 410):
+                raise
+        return await read(self._connection, begin, None), None
+
     async def take(self, item: Item, *, has_ended: bool) -> None:
         """Tell an item if it is new; if the API fails, the next polls ask for it again.
 
@@ -307,7 +318,7 @@ class ByChange:
     one: One
     """The function that returns an item by its id."""
     is_sorted: bool
-    """Whether the API sorts it by these times, the oldest first. Else all pages are read in one call."""
+    """Whether the API sorts it by these times, the oldest first. Else it is read to its end, and then once more."""
     tell: Tell = tell_whole
     """The function that makes documents of an item."""
 
@@ -320,42 +331,52 @@ class ByChange:
             now: the present time. A change in the future does not move the cursor beyond it.
 
         Raises:
-            ApiError: the API failed, or too many changes have one time.
+            ApiError: the API failed.
             ConfigurationError: the cursor is of another source.
         """
         state = _state(cursor)
         call = _Call(state, connection, self.tell, now)
         begin, newest = _begin(state, now), _newest(state, now)
 
-        def unfinished(begin: datetime, error: ApiError | None = None, **more: Any) -> Changes:
-            return call.unfinished({"from": text_of(begin), "newest": text_or_none(newest), **more}, error)
+        is_again = "again" in state
 
-        after: str | None = None
-        for _ in range(_MOST_STUCK):
+        def unfinished(after: str | None, error: ApiError | None = None) -> Changes:
+            kept = {"from": text_of(begin), "newest": text_or_none(newest), "page": _kept_link(after)}
+            news = {"again": is_again, "news": "news" in state or bool(call.found)}
+            return call.unfinished({**kept, **news, **call.walk.kept()}, error)
+
+        def anew(begin: datetime, **more: Any) -> Changes:
+            return call.unfinished({"from": text_of(begin), "newest": text_or_none(newest), **more}, None)
+
+        after: str | None = state.get("page")
+        for number in range(_MOST_STUCK):
             try:
-                page = await self.read(connection, begin - _TICK, after)
+                page, after = await call.page(self.read, begin - _TICK, after, may_have_ended=not number)
                 for item in page.items:
                     if call.is_over:
-                        return unfinished(begin)
+                        return unfinished(after)
                     await call.take(item, has_ended=True)
             except ApiError as error:
-                if not call.has_news:
+                if not number and not call.has_news:
                     raise
-                return unfinished(begin, error)
+                return unfinished(after, error)
             call.walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_in_order = self.is_sorted and bool(times) and times == sorted(times) and begin < times[-1] <= now
             if is_in_order and (page.next or after):
                 # Behind a link, something may have moved out of sight: then the next call asks for what is just later.
-                return unfinished(times[-1] if after is None else begin + _TICK + timedelta.resolution)
-            if page.next is None:
+                return anew(times[-1] if after is None else begin + _TICK + timedelta.resolution)
+            if page.next is None or call.walk.is_endless:
                 break
             after = page.next  # all are of one time, or are not sorted
+            if number + 1 >= MOST_PAGES and _kept_link(after):
+                return unfinished(after)
         else:
-            raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
-        if after and call.found and not self.is_sorted and "again" not in state:  # for the same reason once more
-            return unfinished(begin, again=True)
+            return unfinished(None, _too_long())
+        has_news = "news" in state or bool(call.found)
+        if after and has_news and not (self.is_sorted or is_again or call.walk.is_endless):
+            return anew(begin, again=True)  # for the same reason once more
         stop = await call.ask(self.one, lambda item: True)
         if newest is not None:
             begin = call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE)
@@ -398,14 +419,13 @@ class ByStart:
         reach = min(begin, now - PATIENCE) if is_first else begin
 
         def unfinished(after: str | None, error: ApiError | None = None) -> Changes:
-            page = after if len(after or "") <= _LONGEST_LINK else None
-            kept = {"from": text_of(begin), "newest": text_or_none(newest), "first": is_first, "page": page}
-            return call.unfinished({**kept, **call.walk.kept()}, error)
+            kept = {"from": text_of(begin), "newest": text_or_none(newest), "page": _kept_link(after)}
+            return call.unfinished({**kept, "first": is_first, **call.walk.kept()}, error)
 
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
-                page, after = await self._page(connection, reach - _TICK, after, may_have_ended=not number)
+                page, after = await call.page(self.read, reach - _TICK, after, may_have_ended=not number)
                 for item in page.items:
                     if call.is_over:
                         return unfinished(after)
@@ -425,27 +445,24 @@ class ByStart:
             after = None if is_last else page.next
             if after is None or call.walk.is_endless:
                 break
-            if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
+            if number + 1 >= MOST_PAGES and _kept_link(after):
                 return unfinished(after)
         else:
-            stop = ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
-            return unfinished(None, stop)
+            return unfinished(None, _too_long())
         stop = await call.ask(self.one, self.has_ended)
         if newest is not None:
             # A clock that is ahead must not give up what is open: the API's own counts, if it tells one.
             begin = max(begin, call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE))
         return call.ended(begin, newest, stop)
 
-    async def _page(
-        self, connection: Connection, begin: datetime, after: str | None, *, may_have_ended: bool
-    ) -> tuple[Page, str | None]:
-        """Return a page, and what it was asked for by: None if that had ended, and the front was read again."""
-        try:
-            return await self.read(connection, begin, after), after
-        except ApiError as error:
-            if not may_have_ended or after is None or error.status not in (400, 404, 410):
-                raise
-        return await self.read(connection, begin, None), None
+
+def _kept_link(after: str | None) -> str | None:
+    """Return what a page is asked for by, if it is short enough for a cursor."""
+    return after if len(after or "") <= _LONGEST_LINK else None
+
+
+def _too_long() -> ApiError:
+    return ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
 
 
 def _deadline() -> Callable[[], bool]:
