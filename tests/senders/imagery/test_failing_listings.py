@@ -263,3 +263,88 @@ async def test_open_jobs_take_turns_where_an_api_takes_few_requests(stage: Stage
         assert (None if error is None else error.status) == (None if polls == 2 else 429)
         quota.renew()
     assert {id for id, _ in told} == {f"j-{number}" for number in range(20)}
+
+
+def answer_links(player: Player, status: int | None) -> None:
+    """Have the links to pages of HyP3 or Planet answered with a status, and its front by the API; None to end that."""
+
+    def meanwhile(got: Got) -> None:
+        is_link = not got.query.keys().isdisjoint({"start_token", "page_marker"})
+        player.there.answers = [JSONResponse({"detail": "no"}, status) if is_link and status else None]
+
+    player.there.meanwhile = meanwhile
+
+
+LINKED = pytest.mark.parametrize("name", ["hyp3", "planet-results"])
+
+
+async def on_a_link(name: str, stage: Stage) -> Player:
+    """Return a player that has read ten pages of fifteen, so that the cursor has a link."""
+    player = Player(CASES[name], stage)
+    player.there.page_size = 1
+    for number in range(15):
+        player.there.put(f"j-{number}", player.case.ended, at(number - 30))
+    assert len(await player.call()) == 10
+    assert player.more
+    player.now += timedelta(minutes=10)
+    return player
+
+
+@LINKED
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
+async def test_a_link_in_the_cursor_that_is_refused_is_forgotten(name: str, status: int, stage: Stage) -> None:
+    player = await on_a_link(name, stage)
+    answer_links(player, status)
+    player.there.put("j-new", player.case.ended, at(9))
+    found, error = await poll(player)  # the front is read, and further links are refused again
+    assert found == [("j-new", player.case.ended)]
+    assert error is not None
+    answer_links(player, None)
+    player.now += timedelta(minutes=10)
+    found, error = await poll(player)
+    assert ({id for id, _ in found}, error) == ({f"j-{number}" for number in range(5)}, None)
+
+
+@LINKED
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_link_in_the_cursor_that_fails_is_asked_once_more_and_then_forgotten(
+    name: str, status: int, stage: Stage
+) -> None:
+    player = await on_a_link(name, stage)
+    cursor = player.cursor
+    answer_links(player, status)
+    player.there.put("j-new", player.case.ended, at(9))
+    told, error = await poll(player)
+    assert (told, error is not None and error.status) == ([], status)
+    player.now += timedelta(minutes=10)
+    told, _ = await poll(player)
+    assert told == [("j-new", player.case.ended)]
+    player.cursor = cursor
+    await poll(player)
+    answer_links(player, None)  # it was a passing failure
+    player.now += timedelta(minutes=10)
+    told, error = await poll(player)
+    assert {id for id, _ in told} >= {f"j-{number}" for number in range(5)}
+    assert error is None
+
+
+@LINKED
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+async def test_a_link_in_the_cursor_is_kept_while_the_api_refuses_everything(
+    name: str, status: int, stage: Stage
+) -> None:
+    player = await on_a_link(name, stage)
+
+    def refuse(got: Got) -> None:
+        player.there.answers = [JSONResponse({"detail": "no"}, status)]
+
+    player.there.meanwhile = refuse
+    for _ in range(4):
+        _, error = await poll(player)
+        assert (error is not None and error.status) == status
+        player.now += timedelta(minutes=10)
+    player.there.meanwhile = None
+    player.there.got.clear()
+    told, error = await poll(player)
+    assert ({id for id, _ in told}, error) == ({f"j-{number}" for number in range(5)}, None)
+    assert not player.there.got[0].query.keys().isdisjoint({"start_token", "page_marker"})

@@ -212,6 +212,9 @@ class _Call:
         self.open = Open(state)
         self.walk = Walk(state)
         self.found: list[tuple[datetime, bytes]] = []
+        self._was_tried = "tried" in state
+        self._is_to_be_tried = False
+        """Whether the next poll asks once more for the page that failed."""
 
     @property
     def is_over(self) -> bool:
@@ -221,16 +224,23 @@ class _Call:
     @property
     def has_news(self) -> bool:
         """Whether the next cursor has something to keep."""
-        return bool(self.found) or self._failures.are_new
+        return bool(self.found) or self._failures.are_new or self._is_to_be_tried
 
     async def page(
         self, read: Read, begin: datetime, after: str | None, *, may_have_ended: bool
     ) -> tuple[Page, str | None]:
-        """Return a page, and what it was asked for by: None if that had ended, and the front was read again."""
+        """Return a page, and what it was asked for by: None if that had ended, and the front was read again.
+
+        Raises:
+            ApiError: the API failed. If it fails at the front, too, the cursor stays: a link may work with a new token.
+        """
         try:
             return await read(self._connection, begin, after), after
         except ApiError as error:
-            if not may_have_ended or after is None or error.status not in (400, 404, 410):
+            if not may_have_ended or after is None or error.status == 429:
+                raise
+            if (error.status is None or error.status >= 500) and not self._was_tried:
+                self._is_to_be_tried = True  # it may pass
                 raise
         return await read(self._connection, begin, None), None
 
@@ -284,7 +294,7 @@ class _Call:
             kept: what else the cursor keeps.
             error: the error that the next call is to raise: what was found is stored first.
         """
-        state = {**kept, **remembered(error, self._now), **self._failures.kept()}
+        state = {**kept, "tried": self._is_to_be_tried, **remembered(error, self._now), **self._failures.kept()}
         return Changes(_in_order(self.found), _text({**state, **self.open.kept(), **self._told.kept()}), more=True)
 
     def ended(self, begin: datetime, newest: datetime | None, error: ApiError | None) -> Changes:
