@@ -43,3 +43,19 @@ async def test_an_order_without_a_bucket_ends_when_it_is_processed(stage: Stage)
     player.now += timedelta(hours=1)
     assert await player.told() == []
     assert player.there.paths == ["/orders", "/orders/o-2"] or player.there.paths == ["/orders"]
+
+
+async def test_an_order_that_is_delivered_again_between_two_polls_is_told(stage: Stage) -> None:
+    player = Player(SKYFI, stage)
+    player.there.put("o-old", "DELIVERY_PENDING", at(-600))
+    player.there.put("o-new", "DELIVERY_COMPLETED", at(-1))
+    await player.poll()
+    player.now += timedelta(minutes=10)
+    player.there.put("o-old", "DELIVERY_FAILED", at(4))
+    assert (await player.told())[-1] == ("o-old", "DELIVERY_FAILED")
+    player.there.put("o-old", "DELIVERY_PENDING", at(14))
+    player.there.put("o-old", "DELIVERY_COMPLETED", at(16))
+    player.now += timedelta(minutes=10)
+    assert (await player.told())[-1] == ("o-old", "DELIVERY_COMPLETED")
+    player.now += timedelta(minutes=10)
+    assert await player.told() == []

@@ -244,6 +244,10 @@ class _Call:
                 raise
         return await read(self._connection, begin, None), None
 
+    def has_changed(self, item: Item) -> bool:
+        """Return whether an item was told last with another status."""
+        return self._told.is_known(item.id) and self._told.is_new(item.id, _mark(item))
+
     async def take(self, item: Item, *, has_ended: bool) -> None:
         """Tell an item if it is new; if the API fails, the next polls ask for it again.
 
@@ -252,8 +256,7 @@ class _Call:
         """
         if item.id in self._failures:
             return
-        status = item.status + item.run
-        if self._told.is_new(item.id, status):
+        if self._told.is_new(item.id, _mark(item)):
             try:
                 self.found += [(item.at, document) for document in await self._documents(item)]
             except ApiError as error:
@@ -262,7 +265,7 @@ class _Call:
                 self._failures.note(item.id, error)
                 self.open.note(item.id, item.at, is_open=True)
                 return
-        self._told.note(item.id, status)
+        self._told.note(item.id, _mark(item))
         self.open.note(item.id, item.at, is_open=not has_ended)
 
     async def ask(self, one: One, has_ended: Callable[[Item], bool]) -> ApiError | None:
@@ -440,7 +443,8 @@ class ByStart:
                     if call.is_over:
                         return unfinished(after)
                     has_ended = self.has_ended(item)
-                    if item.at >= begin or item.id in call.open or not has_ended:  # else it had before
+                    # Else it had ended before. One that goes on after its end is known with another status.
+                    if item.at >= begin or item.id in call.open or not has_ended or call.has_changed(item):
                         await call.take(item, has_ended=has_ended)
             except ApiError as error:
                 if not number and not call.has_news:
@@ -464,6 +468,11 @@ class ByStart:
             # A clock that is ahead must not give up what is open: the API's own counts, if it tells one.
             begin = max(begin, call.open.begin(newest - BACK, connection.earlier(now) - PATIENCE))
         return call.ended(begin, newest, stop)
+
+
+def _mark(item: Item) -> str:
+    """Return what tells one status of an item from another one."""
+    return item.status + item.run
 
 
 def _kept_link(after: str | None) -> str | None:

@@ -38,6 +38,10 @@ class Told:
         marks = [text[at : at + 12] for at in range(0, len(text), 12)]
         self._statuses = {mark[:8]: mark[8:] for mark in marks}
 
+    def is_known(self, id: str) -> bool:
+        """Return whether a job was told, as far as this goes back."""
+        return _digest(id, 6) in self._statuses
+
     def is_new(self, id: str, status: str) -> bool:
         """Return whether a job was told last with another status, if ever."""
         return self._statuses.get(_digest(id, 6)) != _digest(status, 3)
