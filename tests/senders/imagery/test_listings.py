@@ -156,6 +156,36 @@ async def test_a_job_that_was_not_found_once_is_asked_for_again(stage: Stage) ->
     assert await player.told() == [("j-1", "FAILED")]
 
 
+@pytest.mark.parametrize(("every", "polls"), [(timedelta(seconds=10), 50), (timedelta(hours=5), 5)])
+async def test_a_job_is_not_given_up_within_a_day(stage: Stage, every: timedelta, polls: int) -> None:
+    player = Player(HYP3, stage)
+    player.there.put("j-1", "RUNNING", at(-60))
+    player.there.put("j-2", "SUCCEEDED", at(-1))
+    await player.poll()
+    for _ in range(polls):
+        player.now += every
+        player.there.answers = [None, JSONResponse({"detail": "not found"}, 404)]
+        assert await player.told() == []
+    player.now += every
+    player.there.put("j-1", "SUCCEEDED", at(-60))
+    assert await player.told() == [("j-1", "SUCCEEDED")]
+
+
+async def test_a_job_that_is_gone_is_given_up_also_where_a_listing_is_long(stage: Stage) -> None:
+    player = Player(HYP3, stage)
+    player.there.put("j-1", "RUNNING", at(-60))
+    player.there.put("j-2", "SUCCEEDED", at(-1))
+    await player.poll()
+    player.there.page_size = 1
+    player.there.remove("j-1")
+    for half_days in range(1, 5):
+        player.now += timedelta(hours=12)
+        for number in range(15):  # more than one call reads
+            player.there.put(f"j-{half_days}-{number}", "SUCCEEDED", at(720 * half_days - 20 + number))
+        assert len(await player.told()) == 15
+    assert '"j-1"' not in (player.cursor or "")
+
+
 async def test_a_failure_when_an_open_job_is_asked_for_tells_nothing_yet(stage: Stage) -> None:
     player = Player(HYP3, stage)
     player.there.put("j-1", "RUNNING", at(-60))

@@ -209,7 +209,7 @@ class _Call:
         self._is_late = _deadline()
         self._told = Told(state)
         self._failures = Failures(state)
-        self.open = Open(state)
+        self.open = Open(state, now)
         self.walk = Walk(state)
         self.found: list[tuple[datetime, bytes]] = []
         self._was_tried = "tried" in state

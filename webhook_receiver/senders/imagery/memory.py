@@ -25,7 +25,8 @@ _MOST_IDLE = 50  # pages in a row with nothing that the listing has not told bef
 _MOST_FAILED = 20  # items that are not asked for again in the same walk
 _MOST_OF_AN_ERROR = 200  # characters
 _NEXT_CALL = timedelta(seconds=30)  # after which a call is not the next one of a poll
-_MOST_MISSES = 3  # polls in a row that do not find a job, which may be the API's fault
+_MOST_MISSES = 3  # times in a row that a job is not found, which may be the API's fault
+_MISS = timedelta(hours=12)  # between two such times, at least
 _MOST_OPEN = 60  # jobs that are asked for by their ids
 _LONGEST_ID = 40  # characters of an id that is kept in the cursor
 
@@ -169,15 +170,20 @@ class Open:
 
     Args:
         state: the state in the cursor.
+        now: the present time.
     """
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
+    def __init__(self, state: Mapping[str, Any], now: datetime) -> None:
         ids: dict[str, int] = state.get("open", {})
         # A number has the seconds of the time, and the misses as its last digit.
         self._jobs = {id: EPOCH + timedelta(seconds=number // 10) for id, number in ids.items()}
         self._misses = {id: number % 10 for id, number in ids.items()}
         self._unkept = time_in(state, "unkept")
         """When the oldest job was created that is not kept by its id; None without any."""
+        self._now = now
+        self._missed = time_in(state, "missed")
+        """When misses were counted last."""
+        self._counts_misses = self._missed is None or abs(now - self._missed) >= _MISS
 
     def __contains__(self, id: str) -> bool:
         return id in self._jobs
@@ -201,7 +207,10 @@ class Open:
             self._jobs[id] = self._jobs.pop(id)
 
     def miss(self, id: str) -> None:
-        """Take a job for not found, and in the end for gone."""
+        """Take a job for not found, and in the end, a day or more after the first time, for gone."""
+        if not self._counts_misses:
+            return
+        self._missed = self._now
         self._misses[id] = self._misses.get(id, 0) + 1
         if self._misses[id] == _MOST_MISSES:
             logger.warning("a job that had not ended is gone from the API: %s", id)
@@ -231,7 +240,8 @@ class Open:
         self._drop()
         ids = {id: at for id, at in self._jobs.items() if before is None or at < before}
         numbers = {id: int((at - EPOCH).total_seconds()) * 10 + self._misses.get(id, 0) for id, at in ids.items()}
-        return {"open": numbers, "unkept": None if before else text_or_none(self._unkept)}
+        missed = text_or_none(self._missed) if any(self._misses.get(id) for id in ids) else None
+        return {"open": numbers, "unkept": None if before else text_or_none(self._unkept), "missed": missed}
 
     def _drop(self) -> None:
         """Keep the oldest jobs, and of the others the time of the oldest."""
