@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +246,22 @@ async def test_a_result_of_a_subscription_is_an_item_that_is_ready(stage: Stage,
         await Poller(hooks.runtime, player.source, 300, 1_000_000).poll(early=True)
         await until(lambda: len(told) == 1)
     assert [(event.provider, event.order_id, event.items) for event in told] == [("planet", "s-1", ("item-of-r-1",))]
+
+
+async def test_two_results_of_one_item_in_a_subscription_of_planet_are_two_events(stage: Stage, tmp_path: Path) -> None:
+    player, told = Player(CASES["planet-results"], stage), list[ImageryReady]()
+    hooks = WebhookReceiver(
+        sender=polled.planet_subscriptions_polled(), inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0"
+    )
+    hooks.on(ImageryReady)(told.append)
+    poller = Poller(hooks.runtime, player.source, 300, 1_000_000)
+    async with hooks:
+        for id in ("r-1", "r-2"):
+            player.there.put(id, "success", at(-1), properties={"item_id": "scene"})
+            await poller.poll(early=True)
+        assert await poller.poll(early=True, since=NOW - timedelta(hours=1)) == (2, 0, 2, 0)
+        await until(lambda: len(told) == 2)
+    assert [(event.items, event.document["result"]["id"]) for event in told] == [
+        (("scene",), "r-1"),
+        (("scene",), "r-2"),
+    ]

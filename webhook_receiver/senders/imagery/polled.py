@@ -275,6 +275,8 @@ def planet_subscriptions_polled() -> Sender:
             status=("result.status", "status"),
             order_id=("subscription_id", "id"),
             item=("result.properties.item_id", "result.id"),
+            # A subscription may have several results of one item, as of its stages of publishing.
+            id=(("subscription_id",), ("result.id",), ("result.status",)),
         ),
         (PlanetSubscriptionReady, PlanetSubscriptionFailed, PlanetSubscriptionProgress),
         "planet 3.7.0 for Python, read in November 2026: the statuses of subscriptions and of their results",
