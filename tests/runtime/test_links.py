@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
+from starlette.responses import JSONResponse
 
 from tests.helpers import NOW
 from tests.senders.imagery.stage import CASES, Player, at, staging
@@ -15,6 +16,7 @@ from tests.working import AT_ONCE, Clock, deliver, durable, settled, until
 from webhook_receiver import ApiError, Changes, ConfigurationError, Event, Filter, GiveUp, State, WebhookReceiver
 from webhook_receiver.events import ImageryReady
 from webhook_receiver.senders.imagery.planet import planet_orders
+from webhook_receiver.senders.imagery.polled import openeo_jobs
 
 HOUR = 3600.0
 
@@ -135,6 +137,22 @@ async def test_what_is_told_again_has_to_be_the_same_news_with_links_that_last(c
     hooks, _ = receiving(clock, api)
     with pytest.raises(GiveUp, match="the provider has no new ones"):
         await hooks.fresh(Scene.model_validate_json(body("old", clock.now - 1)))
+
+
+async def test_a_job_of_openeo_whose_results_are_gone_has_no_new_links() -> None:
+    with staging() as stage:
+        player = Player(CASES["openeo"], stage)
+        player.there.put("j-1", "finished", at(-1))
+        hooks = durable(sender=openeo_jobs(), clock=lambda: player.now.timestamp(), work=False)
+        hooks.poll_every(timedelta(days=1), player.source)
+        (document,) = await player.source.again("j-1")
+        (event,) = hooks.parse_all(document)
+        assert isinstance(event, ImageryReady)
+        assert await hooks.fresh(event) is event
+        player.now += timedelta(days=2)
+        player.there.answers = [None, JSONResponse({"code": "ResultLinkExpired"}, 410)]
+        with pytest.raises(GiveUp, match="the provider has no new ones"):
+            await hooks.fresh(event)
 
 
 async def test_an_api_that_fails_has_the_handler_run_again(clock: Clock) -> None:

@@ -38,12 +38,16 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     for source in asked:
         told = [each for document in await _again(source, order) for each in runtime.dispatcher.parse_all(document, ())]
         lasting = [each for each in told if isinstance(each, Event) and _lasts(each, runtime.clock())]
+        # What tells no end may have lost its links, as a job of openEO whose results are gone.
         whole = _whole_again(event, lasting)
-        if whole is not None:
+        if whole is not None and _ends(whole) is not None:
             return cast("E", whole)
         for found in lasting:
-            if isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(event):
-                return found
+            is_same = isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(
+                event
+            )
+            if is_same and _ends(found) is not None:
+                return cast("E", found)
     raise GiveUp(f"{said}, and the provider has no new ones")
 
 
