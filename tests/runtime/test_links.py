@@ -163,6 +163,20 @@ async def test_an_api_that_fails_has_the_handler_run_again(clock: Clock) -> None
         await hooks.fresh(Scene.model_validate_json(body("old", clock.now - 1)))
 
 
+async def test_a_source_that_fails_does_not_hide_another_one_that_has_the_order(clock: Clock) -> None:
+    first, second = Api(clock), Api(clock)
+    first.error, second.name = ApiError("no such key", status=401), "second"
+    hooks, _ = receiving(clock, first, second)
+    old = Scene.model_validate_json(body("old", clock.now - 1))
+    assert (await hooks.fresh(old)).link == "new-1"
+    second.error = ApiError("busy", status=503)
+    with pytest.raises(ApiError, match="no such key"):
+        await hooks.fresh(old)
+    second.error = ApiError("there is no such order", status=404)
+    with pytest.raises(ApiError, match="no such key"):
+        await hooks.fresh(old)
+
+
 async def test_an_event_whose_links_last_or_that_says_nothing_of_it_is_returned_as_it_is(clock: Clock) -> None:
     api = Api(clock)
     hooks, _ = receiving(clock, api)

@@ -25,7 +25,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
 
     Raises:
         GiveUp: the links have ended, and no source has new ones.
-        ApiError: an API failed, so that the handler runs again.
+        ApiError: an API failed, and no other one has new links: the handler runs again.
     """
     ends = _ends(event)
     if ends is None or _lasts(event, runtime.clock()):
@@ -35,19 +35,26 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     asked = [each for each in sources if isinstance(each, TellsAgain)]
     if not asked or not isinstance(order, str):
         raise GiveUp(f"{said}, and no source of {runtime.name} can be asked for new ones")
+    failed: Exception | None = None
     for source in asked:
-        told = [each for document in await _again(source, order) for each in runtime.dispatcher.parse_all(document, ())]
+        try:
+            documents = await _again(source, order)
+        except Exception as error:  # the next source may be of another account, which has the order
+            failed = failed or error
+            continue
+        told = [each for document in documents for each in runtime.dispatcher.parse_all(document, ())]
         lasting = [each for each in told if isinstance(each, Event) and _lasts(each, runtime.clock())]
         # What tells no end may have lost its links, as a job of openEO whose results are gone.
         whole = _whole_again(event, lasting)
         if whole is not None and _ends(whole) is not None:
             return cast("E", whole)
         for found in lasting:
-            is_same = isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(
-                event
-            )
-            if is_same and _ends(found) is not None:
-                return cast("E", found)
+            if _ends(found) is None or not isinstance(found, type(event)):
+                continue
+            if runtime.sender.identity(found) == runtime.sender.identity(event):
+                return found
+    if failed is not None:
+        raise failed
     raise GiveUp(f"{said}, and the provider has no new ones")
 
 
