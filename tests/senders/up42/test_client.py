@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from tests.api import AT, ORDER, PASSWORD, WEBHOOK, Answer, Api, Got, data, failed, noting, page
 from tests.helpers import serving
-from tests.working import PATIENCE
+from tests.working import PATIENCE, durable
 from webhook_receiver import ApiError, ConfigurationError, OrderStatus
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.senders.up42.models import TOKEN, USER_INFO
@@ -348,6 +348,51 @@ async def test_orders_that_move_while_they_are_read_come_once_and_again_only_if_
         found = [(order.id, order.status) async for order in client.orders()]
     assert found[20:] == [("o-20", "FULFILLED"), ("o-1", "CANCELED")]
     assert found[:20] == [(f"o-{n}", "FULFILLED") for n in range(20)]
+
+
+ODD: list[Any] = [None, 7, [], {}, {"id": "odd"}, ORDER | {"status": None}, ORDER | {"updatedAt": "soon"}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+async def test_an_order_that_cannot_be_read_is_left_out_and_logged_once(
+    odd: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = Api()
+    first = page([*orders(0, 2), odd, *orders(2, 2)], total_pages=2)
+    api.on("GET", "/v2/orders", *[first, page([odd], total_pages=2)] * 2)
+    async with client_of(api) as client:
+        with caplog.at_level(logging.WARNING, "webhook_receiver"):
+            assert await ids(client.orders(size=5)) == ["o-0", "o-1", "o-2", "o-3"]
+            assert await ids(client.orders(size=5)) == ["o-0", "o-1", "o-2", "o-3"]
+    assert [record.getMessage().count("is left out, which is not as expected") for record in caplog.records] == [1]
+
+
+async def test_a_page_of_orders_that_cannot_be_read_is_not_the_last_one() -> None:
+    api = Api()
+    api.on("GET", "/v2/orders", page([{"id": "odd"}], total_pages=2), page(orders(0, 1), total_pages=2))
+    async with client_of(api) as client:
+        assert await ids(client.orders()) == ["o-0"]
+
+
+async def test_orders_none_of_which_can_be_read_are_an_error() -> None:
+    api = Api()
+    api.on("GET", "/v2/orders", page([{"id": "odd", "status": "FULFILLED"}]))
+    async with client_of(api) as client:
+        with pytest.raises(ApiError, match="'odd' is left out, which is not as expected: updatedAt: Field required"):
+            await ids(client.orders())
+
+
+async def test_an_odd_order_keeps_no_other_back_from_a_poll_or_a_backfill() -> None:
+    api = Api()
+    changed = datetime.now(UTC).isoformat()
+    listed = orders(0, 3, updatedAt=changed, createdAt=changed)
+    listed[1] |= {"displayName": None, "type": None, "accountId": None, "tags": [None], "orderDetails": []}
+    api.on("GET", "/v2/orders", *[page([*listed, {"id": "odd"}])] * 6)
+    hooks = durable(work=False)
+    async with client_of(api) as client, hooks:
+        documents = (await hooks.orders(client)(None)).documents
+        assert [json.loads(each)["body"]["order"]["id"] for each in documents] == ["o-0", "o-1", "o-2"]
+        assert await hooks.backfill(client, since=timedelta(days=1)) == (3, 3, 0, 0)
 
 
 async def test_the_assets_of_an_order_are_found_among_all() -> None:

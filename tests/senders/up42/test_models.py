@@ -114,6 +114,27 @@ def test_an_order_knows_whether_more_will_become_of_it(status: str, terminal: bo
     assert order.status == OrderStatus(status.replace("FAILED ", "FAILED_"))
 
 
+@pytest.mark.parametrize("odd", [None, 7.5, ["a"], {"a": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "name", [*ORDER.keys() - {"id", "status", "updatedAt"}, "dataProductId", "tags", "orderDetails"]
+)
+def test_an_order_is_read_whatever_is_in_the_fields_that_nothing_needs(name: str, odd: object) -> None:
+    order = Order.model_validate(ORDER | {name: odd})
+    assert (order.id, order.status) == ("o-1", "FULFILLED")
+    assert Order.model_validate(order.as_json()) == order
+
+
+def test_tags_of_an_order_are_those_that_are_texts() -> None:
+    assert Order.model_validate(ORDER | {"tags": [None, "a", 7]}).tags == ("a",)
+
+
+@pytest.mark.parametrize("name", ["id", "status", "updatedAt"])
+@pytest.mark.parametrize("odd", [None, [], {}], ids=repr)
+def test_an_order_without_what_is_needed_is_none(name: str, odd: object) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Order.model_validate(ORDER | {name: odd})
+
+
 def test_a_page_holds_what_it_is_a_page_of() -> None:
     page = Page[Order].model_validate({"content": [ORDER], "totalPages": 1})
     assert page.content[0].display_name == "harbour"

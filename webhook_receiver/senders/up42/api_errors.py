@@ -56,8 +56,13 @@ def read(response: httpx.Response, shape: TypeAdapter[T], *, enveloped: bool, se
     try:
         return shape.validate_python(document)
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+        reasons = reasons_of(error)
     raise _failed(response, f"the response is not as expected: {reasons}")
+
+
+def reasons_of(error: ValidationError) -> str:
+    """Return why a document is not as expected, without what it says."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
 
 
 def check(response: httpx.Response, secrets: Collection[str] = ()) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from ...errors import ConfigurationError, needs
 from ...signatures.secrets import Secret, is_utf8
 from . import models
-from .models import Asset, EventType, Order, Page, Webhook, WebhookInput, WebhookTests
+from .models import Asset, EventType, Order, Webhook, WebhookInput, WebhookTests
 
 try:
     from httpx_retries import Retry
@@ -36,8 +36,7 @@ _WEBHOOK = TypeAdapter(Webhook)
 _WEBHOOKS = TypeAdapter(tuple[Webhook, ...])
 _TESTS = TypeAdapter(WebhookTests)
 _ORDER = TypeAdapter(Order)
-_ORDERS = TypeAdapter(Page[Order])
-_ASSETS = TypeAdapter(Page[Asset])
+_ASSET = TypeAdapter(Asset)
 _LINK = TypeAdapter(_Link)
 
 
@@ -214,7 +213,8 @@ class WebhooksClient:
     ) -> AsyncGenerator[Order]:
         """Yield the orders that match all arguments; each page is requested when it is needed (docs, SDK).
 
-        Orders may be created and changed meanwhile. One that is met again is left out, unless it has changed.
+        Orders may be created and changed meanwhile. One that is met again is left out, unless it has changed. So is one
+        without an id, a status or a time of change, which is logged once; if there is no other, that is an ApiError.
 
         Args:
             status: one status or several, any of which matches.
@@ -236,7 +236,7 @@ class WebhooksClient:
             "workspaceId": workspace_id,
             "sort": sort,
         }
-        async for order in self._api.pages(models.ORDERS, _ORDERS, params, size):
+        async for order in self._api.pages(models.ORDERS, _ORDER, params, size):
             yield order
 
     async def assets(
@@ -257,7 +257,7 @@ class WebhooksClient:
         """
         after = None if created_after is None else created_after.isoformat()
         params = {"workspaceId": workspace_id, "createdAfter": after, "search": search}
-        async for asset in self._api.pages(models.ASSETS, _ASSETS, params, size=50):
+        async for asset in self._api.pages(models.ASSETS, _ASSET, params, size=50):
             if asset.order_id == order_id:
                 yield asset
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 from httpx_retries import Retry, aretry_request
-from pydantic import BaseModel, SecretStr, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
-from ...errors import ConfigurationError
+from ...errors import ApiError, ConfigurationError
 from . import api_errors, models
 from .auth import Access, PasswordAccess, TokenAccess
 from .models import Asset, Order, Page
 from .settings import Settings, is_local
+
+logger = logging.getLogger("webhook_receiver")
 
 T = TypeVar("T")
 Listed = TypeVar("Listed", Order, Asset)
@@ -34,6 +38,8 @@ class _UserInfo(BaseModel):
 
 
 _USER_INFO = TypeAdapter(_UserInfo)
+_PAGE = TypeAdapter(Page[Any])
+_MOST_LOGGED = 1000  # lines about what is left out
 
 
 class Connection:
@@ -56,6 +62,7 @@ class Connection:
         self._retry = retry
         self._workspace_id = settings.workspace_id
         self._asking = asyncio.Lock()
+        self._logged: set[str] = set()
         self.local = is_local(self._hosts.api)
         try:
             httpx.URL(self._hosts.api)
@@ -134,9 +141,7 @@ class Connection:
         api_errors.check(response, self._secrets(body))
         return response
 
-    async def pages(
-        self, path: str, shape: TypeAdapter[Page[Listed]], params: Params, size: int
-    ) -> AsyncGenerator[Listed]:
+    async def pages(self, path: str, shape: TypeAdapter[Listed], params: Params, size: int) -> AsyncGenerator[Listed]:
         """Yield the items of all pages of a list; each page is requested when it is needed.
 
         The list may change meanwhile: items met again are left out, unless they were changed since. The last page is
@@ -144,21 +149,46 @@ class Connection:
 
         Args:
             path: the path of the list.
-            shape: the type of a page.
+            shape: the type of an item; what is none is left out, and logged once.
             params: the parameters of the query.
             size: the number of items on a page.
+
+        Raises:
+            ApiError: there was no page, or nothing that is an item among what was on them.
         """
         seen: set[object] = set()
-        number = 0
+        odd, is_any, number = "", False, 0
         while True:
-            page = await self.call("GET", path, shape, enveloped=False, params={**params, "page": number, "size": size})
-            new = [each for each in page.content if (each.id, each.updated_at) not in seen]
-            for each in new:
-                yield each
-            seen.update((each.id, each.updated_at) for each in new)
+            page = await self.call("GET", path, _PAGE, enveloped=False, params={**params, "page": number, "size": size})
+            is_new = False
+            for entry in page.content:
+                try:
+                    item = shape.validate_python(entry)
+                except ValidationError as error:
+                    item, odd = None, self._left_out(path, entry, error)
+                key = json.dumps(entry, sort_keys=True) if item is None else (item.id, item.updated_at)
+                if key in seen:
+                    continue
+                seen.add(key)
+                is_new = True
+                if item is not None:
+                    is_any = True
+                    yield item
             number += 1
-            if not new or (number >= page.total_pages and len(page.content) < size):
-                return
+            if not is_new or (number >= page.total_pages and len(page.content) < size):
+                break
+        if odd and not is_any:
+            raise ApiError(odd)
+
+    def _left_out(self, path: str, entry: object, error: ValidationError) -> str:
+        """Return why something on a page is left out, and log it once: a listing tells it again and again."""
+        id: object = cast("dict[str, object]", entry).get("id") if isinstance(entry, dict) else None
+        what = f"{id!r}"[:100] if isinstance(id, str | int) else "what has no id"
+        line = f"GET {path}: {what} is left out, which is not as expected: {api_errors.reasons_of(error)}"
+        if line not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(line)
+            logger.warning("%s", line)
+        return line
 
     def _secrets(self, body: Mapping[str, Any] | None) -> tuple[str, ...]:
         """Return the texts that no error may repeat: credentials, and the secret in the body sent."""

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_serializer,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from ...events import OrderStatus
@@ -69,6 +80,25 @@ def _status(text: object) -> object:
 
 SpeltStatus = Annotated[OrderStatus, BeforeValidator(_status)]
 """An order's status in either of UP42's spellings."""
+
+
+def _else(default: object) -> WrapValidator:
+    """Return the validator of a field that nothing needs: null there, or what it cannot be, is its default."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            return default
+
+    return WrapValidator(validate)
+
+
+def _texts(value: object) -> object:
+    return [each for each in cast("list[object]", value) if isinstance(each, str)] if isinstance(value, list) else value
+
+
+_Text = Annotated[str, _else("")]
 
 
 class Resource(BaseModel):
@@ -167,17 +197,17 @@ class Order(Resource):
     """An order (SDK)."""
 
     id: str
-    display_name: str = ""
+    display_name: _Text = ""
     status: SpeltStatus
-    workspace_id: str
-    account_id: str = ""
-    type: str = "ARCHIVE"
+    workspace_id: _Text = ""
+    account_id: _Text = ""
+    type: Annotated[str, _else("ARCHIVE")] = "ARCHIVE"
     """The type: "ARCHIVE" or "TASKING"."""
-    data_product_id: str | None = None
-    tags: tuple[str, ...] | None = None
-    order_details: dict[str, Any] | None = None
+    data_product_id: Annotated[str | None, _else(None)] = None
+    tags: Annotated[tuple[str, ...] | None, BeforeValidator(_texts), _else(None)] = None
+    order_details: Annotated[dict[str, Any] | None, _else(None)] = None
     """Details by type; of a tasking order `subStatus` among others."""
-    created_at: datetime
+    created_at: Annotated[datetime | None, _else(None)] = None
     updated_at: datetime
 
     @property
@@ -191,12 +221,12 @@ class Asset(Resource):
 
     id: str
     order_id: str | None = None
-    name: str | None = None
-    size: int = 0
+    name: Annotated[str | None, _else(None)] = None
+    size: Annotated[int, _else(0)] = 0
     """The size, in bytes."""
-    content_type: str = ""
-    workspace_id: str = ""
-    account_id: str = ""
+    content_type: _Text = ""
+    workspace_id: _Text = ""
+    account_id: _Text = ""
     created_at: datetime
     updated_at: datetime
 
