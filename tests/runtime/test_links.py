@@ -175,6 +175,9 @@ async def test_a_source_that_fails_does_not_hide_another_one_that_has_the_order(
     second.error = ApiError("there is no such order", status=404)
     with pytest.raises(ApiError, match="no such key"):
         await hooks.fresh(old)
+    second.error, second.documents = None, [body("old", clock.now - 1)]
+    with pytest.raises(GiveUp, match="the provider has no new ones"):
+        await hooks.fresh(old)
 
 
 async def test_an_event_whose_links_last_or_that_says_nothing_of_it_is_returned_as_it_is(clock: Clock) -> None:

@@ -25,7 +25,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
 
     Raises:
         GiveUp: the links have ended, and no source has new ones.
-        ApiError: an API failed, and no other one has new links: the handler runs again.
+        ApiError: an API failed, and no other one has the order: the handler runs again.
     """
     ends = _ends(event)
     if ends is None or _lasts(event, runtime.clock()):
@@ -36,6 +36,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     if not asked or not isinstance(order, str):
         raise GiveUp(f"{said}, and no source of {runtime.name} can be asked for new ones")
     failed: Exception | None = None
+    is_known = False
     for source in asked:
         try:
             documents = await _again(source, order)
@@ -43,6 +44,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
             failed = failed or error
             continue
         told = [each for document in documents for each in runtime.dispatcher.parse_all(document, ())]
+        is_known = is_known or bool(told)
         lasting = [each for each in told if isinstance(each, Event) and _lasts(each, runtime.clock())]
         # What tells no end may have lost its links, as a job of openEO whose results are gone.
         whole = _whole_again(event, lasting)
@@ -53,7 +55,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
                 continue
             if runtime.sender.identity(found) == runtime.sender.identity(event):
                 return found
-    if failed is not None:
+    if failed is not None and not is_known:
         raise failed
     raise GiveUp(f"{said}, and the provider has no new ones")
 
