@@ -35,7 +35,7 @@ from webhook_receiver.runtime import poller
 from webhook_receiver.runtime.health import PollHealth
 from webhook_receiver.runtime.poller import Polled, Poller
 from webhook_receiver.senders.github import github
-from webhook_receiver.senders.source import MOST_OF_A_CURSOR, Changes, Source
+from webhook_receiver.senders.source import MOST_OF_A_CURSOR, Changes, NotAllTold, Source
 from webhook_receiver.senders.split import Split
 from webhook_receiver.senders.standard_webhooks import standard_webhooks
 
@@ -359,6 +359,21 @@ async def test_a_document_that_is_too_large_is_left_out_and_named_and_the_rest_g
         assert (found.cursor, found.failures, found.error) == ("3", 0, None)
     assert [record.getMessage().count("is left out") for record in caplog.records][:2] == [1, 1]
     assert "xxx" not in caplog.text
+
+
+@pytest.mark.parametrize(("error", "most"), [(NotAllTold, 1.1), (ApiError, 4.4)])
+async def test_the_next_poll_is_not_put_off_by_what_a_part_of_it_fails_with(error: type[ApiError], most: float) -> None:
+    async def source(cursor: str | None) -> Changes:
+        raise error("one order cannot be told", status=500)
+
+    hooks, _ = polling(source, 60.0)
+    async with opened(hooks) as each:
+        for _ in range(3):
+            with pytest.raises(ApiError):
+                await each.poll(early=True)
+        (found,) = await hooks.inbox.polls()
+        assert found.until is not None
+        assert most * 0.8 * 60 <= found.until - hooks.runtime.inbox_clock() <= most * 60
 
 
 async def test_a_source_that_is_not_async_is_told() -> None:

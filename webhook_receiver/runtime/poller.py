@@ -34,7 +34,7 @@ from ..events import Event, order_id_of
 from ..inbox.records import Entry, PollLease, PollOutcome, Stored
 from ..logs import LineLimit
 from ..redaction import place_of, places, storable
-from ..senders.source import MOST_OF_A_CURSOR, Changes, Source, StartsAt, api_error, source_name
+from ..senders.source import MOST_OF_A_CURSOR, Changes, NotAllTold, Source, StartsAt, api_error, source_name
 from ..telemetry import PolledPage
 from . import Runtime
 from .intake import log_failed_validators
@@ -417,7 +417,9 @@ class Poller:
 
     def _wait_after(self, error: Exception, failures: int) -> float:
         """Return the seconds to the next poll after a failure, and so many others before it."""
-        wait = min(self._interval, SHORTEST_BACKOFF) * 2.0 ** min(failures, 30)
+        wait = self._interval
+        if not isinstance(error, NotAllTold):
+            wait = min(wait, SHORTEST_BACKOFF) * 2.0 ** min(failures, 30)
         wait = min(wait, max(self._interval, LONGEST_BACKOFF)) * random.uniform(*_JITTER)  # noqa: S311
         known = api_error(error, self._runtime.clock())
         asked: object = None if known is None else known.retry_after

@@ -44,6 +44,10 @@ class Changes(NamedTuple):
     """Whether there is another page behind this one, to be asked for at once."""
 
 
+class NotAllTold(ApiError):
+    """Some of what has changed could not be told, and will be. The rest was told, so the next poll is not put off."""
+
+
 MOST_OF_A_CURSOR = 10_000
 """Number of characters of a cursor, at most."""
 

@@ -14,7 +14,7 @@ from webhook_receiver import ApiError, Filter, ImageryEvent, WebhookReceiver
 from webhook_receiver.runtime.poller import Poller
 from webhook_receiver.senders.imagery import entries, listings
 from webhook_receiver.senders.imagery.polled import openeo_jobs
-from webhook_receiver.senders.source import MOST_OF_A_CURSOR
+from webhook_receiver.senders.source import MOST_OF_A_CURSOR, NotAllTold
 from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Case, Player, Stage, at
@@ -182,7 +182,7 @@ async def test_what_fails_is_in_the_log_and_in_the_health_and_the_rest_is_stored
     hooks.on(ImageryEvent)(print)
     async with hooks:
         poller = Poller(hooks.runtime, player.source, 300, 1_000_000)
-        with caplog.at_level(logging.WARNING, "webhook_receiver"), pytest.raises(ApiError, match="boom"):
+        with caplog.at_level(logging.WARNING, "webhook_receiver"), pytest.raises(NotAllTold, match="boom"):
             await poller.poll(early=True)
         (found,) = await hooks.inbox.polls()
         assert (found.failures, "/jobs/j-bad/results" in (found.error or "")) == (1, True)

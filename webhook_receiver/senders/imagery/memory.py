@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ...errors import ApiError
+from ..source import NotAllTold
 from .entries import note
 from .times import EPOCH, text_or_none, time_in
 
@@ -118,7 +119,7 @@ class Failures:
         note(f"{error}: {id[:100]!r} is asked for again by the next polls")
         self._ids[_digest(id, 6)] = None
         said = f"what is listed cannot be told in full, and is asked for again: {error}"
-        self.error = ApiError(said, status=error.status, retry_after=error.retry_after)
+        self.error = NotAllTold(said, status=error.status, retry_after=error.retry_after)
 
     @property
     def are_new(self) -> bool:
@@ -157,12 +158,12 @@ def raise_remembered(state: Mapping[str, Any], now: datetime) -> None:
 def _kept_of(error: ApiError) -> list[Any]:
     # Without what JSON escapes, which would be longer.
     said = str(error).encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
-    return [said[:_MOST_OF_AN_ERROR], error.status, error.retry_after]
+    return [said[:_MOST_OF_AN_ERROR], error.status, error.retry_after, isinstance(error, NotAllTold)]
 
 
 def _error_of(kept: list[Any]) -> ApiError:
-    said, status, retry_after = kept
-    return ApiError(said, status=status, retry_after=retry_after)
+    said, status, retry_after, is_part = kept
+    return (NotAllTold if is_part else ApiError)(said, status=status, retry_after=retry_after)
 
 
 class Open:
