@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from webhook_receiver import ApiError, Filter, ImageryEvent, WebhookReceiver
 from webhook_receiver.runtime.poller import Poller
 from webhook_receiver.senders.imagery import entries, listings
+from webhook_receiver.senders.imagery.api import Connection
+from webhook_receiver.senders.imagery.listings import ByStart, Item
 from webhook_receiver.senders.imagery.polled import openeo_jobs
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR, NotAllTold
 from webhook_receiver.simulator.providers.base import Got
@@ -215,6 +219,7 @@ async def test_an_api_that_takes_few_requests_is_read_to_its_end_over_several_po
     for number in range(150):
         player.there.put(f"j-{number}", player.case.ended, at(number / 10 - 100))
     told: list[tuple[str, str]] = []
+    error: ApiError | None = None
     for _ in range(4):
         found, error = await poll(player)
         assert error is None or (error.status, error.retry_after) == (429, 60)
@@ -348,3 +353,27 @@ async def test_a_link_in_the_cursor_is_kept_while_the_api_refuses_everything(
     told, error = await poll(player)
     assert ({id for id, _ in told}, error) == ({f"j-{number}" for number in range(5)}, None)
     assert not player.there.got[0].query.keys().isdisjoint({"start_token", "page_marker"})
+
+
+async def test_a_cursor_with_all_that_it_may_keep_is_one_that_an_inbox_takes(
+    stage: Stage,
+) -> None:
+    player = Player(HYP3, stage)
+    player.there.page_size = 400
+    for number in range(400):  # the longest ids, which are open
+        player.there.put(f"{number:038d}", "RUNNING", at(number - 6000))
+    await player.poll()
+    link = "/jobs?start_token=0&x=" + "y" * (1790 - len(stage.url) - 20)
+    bad = [{"job_id": f"bad-{number}", "status_code": "SUCCEEDED", "request_time": at(-9)} for number in range(30)]
+    player.there.answers = [JSONResponse({"jobs": bad, "next": link}), JSONResponse({"detail": '\x00"\\ü' * 99}, 429)]
+
+    async def fail(connection: Connection, item: Item) -> list[bytes]:
+        raise ApiError('"\\ü' * 99, status=500, retry_after=12345.678)
+
+    assert isinstance(player.source.listing, ByStart)
+    player.source = replace(player.source, listing=replace(player.source.listing, tell=fail))
+    assert await player.call() == []
+    cursor = json.loads(player.cursor or "")
+    assert len(cursor["open"]) == 60
+    assert {"page", "error", "failed", "told"} <= cursor.keys()
+    assert len(player.cursor or "") <= MOST_OF_A_CURSOR
