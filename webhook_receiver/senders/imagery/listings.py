@@ -11,6 +11,9 @@ Both go back a little: clocks are set back, and a change may be listed late. Wha
 memory in the cursor, of ids with their last statuses. It holds the latest only. What it has forgotten is told again,
 and is known to the inbox by its identity. A status that came and went between two polls is not seen, unless the API has
 a history.
+
+An item that cannot be told keeps no other back: it is followed as what is open is, until it can be told. A page that
+fails, or an API that takes no more requests, ends the call, which returns what it has found and where to go on.
 """
 
 from __future__ import annotations
