@@ -318,7 +318,7 @@ def test_another_provider_is_played_as_the_guide_says(tmp_path: Path) -> None:
         done = shell(order.replace("8043", str(port)), tmp_path, "")
         assert done.returncode == 0, done.stdout + done.stderr
         id = done.stdout.split("\t")[0]
-        printed(process, f"skyfi STARTED {id} to http://127.0.0.1:9/webhooks/SECRET: no response")
+        printed(process, f"skyfi STARTED {id} to http://127.0.0.1:9/webhooks/***: no response")
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
