@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -410,6 +411,30 @@ def test_a_selection_is_replayed_only_after_a_yes(path: Path, url: str) -> None:
     code, shown = answering("y", "replay", url, "--dead")
     assert (code, "Replay 2 deliveries (2 dead)? [y/N]" in shown, "2 deliveries replayed" in shown) == (0, True, True)
     assert records(path)["dd04"].state is State.WAITING
+
+
+@pytest.mark.parametrize(("command", "left"), [("replay", State.WAITING), ("purge", None)])
+def test_no_more_is_done_than_was_asked_about(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch, command: str, left: State | None
+) -> None:
+    """While the question stands a waiting delivery dies, and a dead one is replayed by somebody else."""
+
+    async def meanwhile(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        claims = await inbox.claim("webhooks", 9, 60, now)
+        (claim,) = [each for each in claims if each.delivery.id == IDS["waiting"]]
+        assert await inbox.settle(Settlement(claim, State.DEAD, {}, reason="no"), now)
+        assert await inbox.replay([IDS["no event"]], now) == 1
+
+    def asked(question: str, *, yes: bool) -> None:
+        assert "2 deliveries (2 dead)" in question
+        with ThreadPoolExecutor() as pool:
+            pool.submit(on, path, meanwhile).result()
+
+    monkeypatch.setattr("webhook_receiver.cli.inbox.confirm", asked)
+    assert inbox_command(command, url, "--dead").stdout.startswith("1 delivery re")
+    found = {id: each.state for id, each in records(path).items()}
+    assert (found.get(IDS["dead"]), found[IDS["waiting"]], found[IDS["no event"]]) == (left, State.DEAD, State.WAITING)
 
 
 def test_many_are_replayed_in_chunks_under_a_progress_bar(path: Path, url: str) -> None:

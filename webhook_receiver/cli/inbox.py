@@ -120,7 +120,7 @@ def replay(
     waiting ones.
     """
     from . import listing
-    from .bulk import by_pages, chunks, counts, ids_of, named, report
+    from .bulk import by_pages, chosen, chunks, named, report
 
     start = moment(since)
     if bool(ids) == bool(dead or unhandled or event or receiver or (handler and not ids) or start is not None):
@@ -133,14 +133,18 @@ def replay(
         if handler is not None and target.hooks is not None:
             target.hooks.name_of(handler)  # raises if there is none of this name
 
+        which = Filter()
+
         async def again(some: Sequence[str]) -> int:
             nonlocal emptied
-            emptied += sum(summary.body_removed for summary in await target.inbox.find(Filter(ids=some)))
-            return await target.inbox.replay(some, target.inbox.clock(), handler=handler)
+            # All of the filter again: what has changed since is left alone.
+            found = await target.inbox.find(which._replace(ids=some), newest_first=False)
+            emptied += sum(summary.body_removed for summary in found)
+            return await target.inbox.replay([each.id for each in found], target.inbox.clock(), handler=handler)
 
         if ids:
-            chosen = await named(target, ids)
-            return await by_pages("replaying", len(chosen), chunks(chosen), again)
+            full = await named(target, ids)
+            return await by_pages("replaying", len(full), chunks(full), again)
         # Those that came until now: one that is replayed may end as it was while the others still are.
         which = target.filter(
             states=states or set(State) - {State.WAITING},
@@ -150,10 +154,10 @@ def replay(
             since=start,
             before=time.time(),
         )
-        found = await counts(target.inbox, which)
-        if found:
-            confirm(f"Replay {listing.counted(found)}?", yes=yes)
-        return await by_pages("replaying", found.total(), ids_of(target.inbox, which), again)
+        found = await chosen(target.inbox, which)
+        if found.pages:
+            confirm(f"Replay {listing.counted(found.counts)}?", yes=yes)
+        return await by_pages("replaying", found.counts.total(), found.ids(), again)
 
     count = run(where, work)
     if emptied:
@@ -181,7 +185,7 @@ def purge(
     waiting.
     """
     from . import listing
-    from .bulk import by_pages, counts, ids_of, named, report
+    from .bulk import by_pages, chosen, named, report
 
     age = None if older_than is None else span_of(older_than, "--older-than")
     state = [*(state or ()), *((State.DEAD,) if dead else ())]
@@ -191,22 +195,23 @@ def purge(
     states = state or [each for each in State if each is not State.WAITING]
 
     async def work(target: InboxTarget) -> int:
-        chosen = await named(target, ids) if ids else None
-        which = target.filter(ids=chosen, states=states, event=event, receiver=receiver, before=before)
-        found = await counts(target.inbox, which, leased=False)
-        if chosen and found.total() < len(chosen):
-            spared = listing.deliveries(len(chosen) - found.total())
+        full = await named(target, ids) if ids else None
+        which = target.filter(ids=full, states=states, event=event, receiver=receiver, before=before)
+        found = await chosen(target.inbox, which, leased=False)
+        count = found.counts.total()
+        if full and count < len(full):
+            spared = listing.deliveries(len(full) - count)
             output.warn(f"{spared} spared: being handled now, or not matched by the options (--state waiting?)")
-        if not found:
+        if not count:
             return 0
-        confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
+        confirm(f"Remove {listing.counted(found.counts)} for good?", yes=yes)
 
         def remove(some: Sequence[str]) -> Awaitable[int]:
             # All of the filter again: deliveries replayed since are not removed.
-            chosen, now = which._replace(ids=some), target.inbox.clock()
-            return target.inbox.purge(chosen, now, limit=len(some), unix=time.time())
+            again, now = which._replace(ids=some), target.inbox.clock()
+            return target.inbox.purge(again, now, limit=len(some), unix=time.time())
 
-        return await by_pages("removing", found.total(), ids_of(target.inbox, which), remove)
+        return await by_pages("removing", count, found.ids(), remove)
 
     report(run(where, work), "removed", as_json=as_json)
 
