@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -183,6 +184,31 @@ async def test_an_action_that_goes_on_does_no_more_than_was_confirmed(
     assert (await states(inbox))[State.DEAD] == 3
     (record,) = await inbox.audited(limit=9)
     assert (record.deliveries, record.done) == (4, 4)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_the_form_of_a_part_that_was_done_already_does_nothing(
+    browser: Browser, inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """The answer to a part got lost, and its form is sent again: what it has done would count for the last ones."""
+    monkeypatch.setattr(actions, "PART", 0.0)
+    monkeypatch.setattr(actions, "AT_ONCE", 1)
+    page = await browser.get("/replay?state=dead")
+    page = await browser.post("/replay", page.form)
+    if at_once:
+        lost, again = await asyncio.gather(browser.post("/replay", page.form), browser.post("/replay", page.form))
+        lost, again = sorted((lost, again), key=lambda each: each.status)
+    else:
+        lost = await browser.post("/replay", page.form)
+        again = await browser.post("/replay", page.form)
+    assert (lost.status, again.status) == (200, 409)
+    assert "This part was done already" in again.text
+    assert "2 of 4 are replayed, the oldest first. Nothing was done now: look in the list for what is" in again.text
+    assert ((await states(inbox))[State.WAITING], (await inbox.audited(limit=1))[0].done) == (2, 2)
+    while lost.status == 200 and "progress" in lost.html:
+        lost = await browser.post("/replay", lost.form)
+    assert "4 deliveries replayed" in lost.text
+    assert (await states(inbox))[State.WAITING] == 4
 
 
 async def test_what_has_come_to_an_action_since_is_asked_for_anew(browser: Browser, inbox: SQLiteInbox) -> None:

@@ -3,7 +3,7 @@
 Nothing runs behind a page: each request does a part, and says where the next one goes on. So an action goes on in
 whichever process gets the next request, and stops when its page is left. The first part stores the audit record before
 it does anything; the others name it, and are of the same user, for the same deliveries, until what was confirmed is
-done. Each part adds to the record what it has done.
+done. Each part adds to the record what it has done, by which a part that is asked for again is told.
 """
 
 from __future__ import annotations

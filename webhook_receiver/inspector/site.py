@@ -5,6 +5,7 @@ A page is a function of a `View`, and a template. The functions are in `pages`, 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -88,6 +89,8 @@ class Inspected:
         self.live = Live(inbox, beside)
         self.counted: dict[str, tuple[float, Any]] = {}
         """What was counted in a span of time, by its name, and when that was read: tabs ask for it at once."""
+        self.acting = asyncio.Lock()
+        """Held for a part of an action: of two copies of one form, the second finds what the first has done."""
         self._named: set[int] = set()
         """The receivers whose names were looked up."""
 

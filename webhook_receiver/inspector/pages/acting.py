@@ -111,31 +111,53 @@ async def _act(view: View, action: str) -> Response:
         raise Problem(400, "Nothing was removed", "Say why: the reason is recorded.")
     handler = goes_on.get("handler", unquote(view.sent("only_handler")).strip()) or None
     parameters = {**chosen.told, "handler to run": handler, "reason": reason}
-    if goes_on:
-        audited = await record_of(view, action, parameters, _count(goes_on.get("record", "")))
-    else:
-        if handler is not None:
-            await _check_handler(view, chosen.filter, handler)
-        found = await counted(view, chosen.filter)
-        if found.number > _count(view.sent("total")) and (found.is_exact or not view.sent("total")):
-            return await _ask(view, action, chosen, found, has_more=True)
-        audited = await record(view, action, parameters, found.number if found.is_exact else None)
-    did = await part(view, audited, chosen.filter, goes_on.get("cursor"), handler)
+    async with view.inspected.acting:
+        if goes_on:
+            audited = await record_of(view, action, parameters, _count(goes_on.get("record", "")))
+            _check_is_next(audited, _count(goes_on.get("done", "")))
+        else:
+            if handler is not None:
+                await _check_handler(view, chosen.filter, handler)
+            found = await counted(view, chosen.filter)
+            if found.number > _count(view.sent("total")) and (found.is_exact or not view.sent("total")):
+                return await _ask(view, action, chosen, found, has_more=True)
+            audited = await record(view, action, parameters, found.number if found.is_exact else None)
+        did = await part(view, audited, chosen.filter, goes_on.get("cursor"), handler)
     if did.cursor is None:
         return view.redirect("/finished", record=audited.number)
     seen = _count(goes_on.get("seen", "")) + did.seen
     total = max(seen, audited.deliveries or _count(goes_on.get("total", view.sent("total"))))  # to be seen, no more
-    after = {"record": audited.number, "total": total, "seen": seen, "cursor": did.cursor, "reason": reason}
+    done = (audited.done or 0) + did.done
+    after = {"record": audited.number, "done": done, "total": total, "seen": seen, "cursor": did.cursor}
     return await view.page(
         "progress.html",
         action=action,
         chosen=chosen,
         record=audited.number,
-        done=(audited.done or 0) + did.done,
+        done=done,
         seen=seen,
         total=total,
-        goes_on=urlencode({**after, "handler": handler or ""}),
+        goes_on=urlencode({**after, "reason": reason, "handler": handler or ""}),
     )
+
+
+def _check_is_next(audited: AuditRecord, done: int) -> None:
+    """Reject the form of a part that was done before: done again, its deliveries would count for the last ones.
+
+    Args:
+        audited: the record of the action; where it says that all is done, there is no further part.
+        done: the number of deliveries that were done when the form was made.
+    """
+    if (audited.done or 0) not in (done, audited.deliveries):
+        did = "replayed" if audited.action == "replay" else "removed"
+        of = "" if audited.deliveries is None else f" of {audited.deliveries}"
+        said = f"{audited.done}{of} are {did}, the oldest first. Nothing was done now"
+        raise Problem(
+            409,
+            "This part was done already",
+            f"Its answer got lost, or its form was sent twice. {said}: look in the list for what is left, and begin "
+            "again with that.",
+        )
 
 
 def _count(text: str) -> int:
