@@ -211,14 +211,24 @@ def test_a_password_is_written_and_asked_for(folder: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["/ops", "ops/"])
 def test_a_prefix_is_in_every_address(folder: Path, prefix: str) -> None:
-    with inspecting("hooks.db", "--root-path", prefix, cwd=folder) as (url, told):
+    run("password", "users", "ann", cwd=folder, input="a good password\n")
+    ann = ("ann", "a good password")
+    with inspecting("hooks.db", "--root-path", prefix, "--passwords", "users", cwd=folder) as (url, told):
         assert "/ for a proxy that strips /ops; it only shows" in told
-        assert get(url).status_code == 200, "what is printed is where the proxy finds it"
-        page = get(f"{url.removesuffix('/')}/deliveries")
+        found = httpx.get(url, auth=ann, trust_env=False)
+        assert found.status_code == 200, "what is printed is where the proxy finds it"
+        page = httpx.get(f"{url.removesuffix('/')}/deliveries", auth=ann, trust_env=False)
         assert page.status_code == 200
         links = re.findall(r'href="([^"#]+)"', page.text)
         assert links
         assert all(each.startswith("/ops/") for each in links)
+
+
+def test_behind_a_proxy_passwords_are_asked_for(folder: Path) -> None:
+    """A proxy on this machine, such as nginx, asks as this machine does: everybody would get in."""
+    done = run("inspect", "hooks.db", "--root-path", "/ops", "--port", "0", cwd=folder, kill_after=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give --passwords FILE" in " ".join(re.sub("[│╭╮╰╯─]", "", done.stderr).split())
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]])

@@ -172,7 +172,15 @@ async def test_another_name_for_the_loopback_is_kept_out(browser: Browser) -> No
         assert page.status == 403, host
         assert "o-3" not in page.html
     assert (await browser.get("/deliveries", host="localhost:8000")).status == 200
-    assert (await browser.get("/", x_forwarded_host="evil.example")).status == 200, "which nothing reads"
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"])
+async def test_what_a_proxy_passes_on_is_kept_out_on_the_loopback(browser: Browser, header: str) -> None:
+    """The proxy is on this machine, and names the loopback: whoever reaches it would get in."""
+    page = await browser.get("/deliveries", **{header.lower().replace("-", "_"): "192.0.2.7"})
+    assert (page.status, "o-3" in page.html) == (403, False)
+    assert f"its header {header.lower()} says" in page.html
+    assert "--passwords FILE" in page.html
 
 
 async def test_who_is_not_on_this_machine_is_kept_out_on_the_loopback(hooks: list[WebhookReceiver]) -> None:

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError, InboxError
 from . import output
 from .defaults import app_of_settings
 from .inbox_option import named
-from .options import Certificate, CertificateKey, Json, Port, RootPath, check_certificate
+from .options import Certificate, CertificateKey, Json, Port, check_certificate
 from .output import fail
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -36,7 +36,7 @@ def inspect(
         Path | None,
         typer.Option(metavar="FILE", help="Ask for a name and a password; `password FILE NAME` writes the file."),
     ] = None,
-    root_path: RootPath = "",
+    root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips; it needs --passwords.")] = "",
     ssl_certfile: Certificate = None,
     ssl_keyfile: CertificateKey = None,
     as_json: Json = False,
@@ -59,6 +59,11 @@ def inspect(
     if passwords is None and host not in _LOOPBACK:
         raise typer.BadParameter(
             f"at {host} others than you reach it: give --passwords FILE, or leave it at 127.0.0.1", param_hint="--host"
+        )
+    if passwords is None and root_path:
+        raise typer.BadParameter(
+            "whoever reaches the proxy would get in, since the proxy is on this machine: give --passwords FILE",
+            param_hint="--root-path",
         )
     check_certificate(ssl_certfile, ssl_keyfile, None)
     try:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 _NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
+_PROXIES = ("forwarded", "via", "x-real-ip", "x-forwarded-")
+"""Beginnings of the names of headers that a proxy adds, and no browser."""
 
 
 def is_loopback_peer(request: Request) -> bool:
@@ -34,7 +36,8 @@ async def on_loopback(request: Request) -> str | Response:
     """Let in whoever is on this machine, for a server that listens on the loopback alone.
 
     A page of a stranger's in the same browser reaches the loopback, too, by a name of his own that resolves to it (DNS
-    rebinding): so the request has to name the loopback.
+    rebinding): so the request has to name the loopback. So does whoever reaches a proxy on this machine: a request that
+    a proxy says it has passed on is kept out.
 
     Returns:
         The name of the user who runs this process; the response to a request from elsewhere, or with another name.
@@ -44,6 +47,12 @@ async def on_loopback(request: Request) -> str | Response:
         return PlainTextResponse(said, 403)
     if not is_loopback_peer(request):
         return PlainTextResponse("the inspector is there for this machine only", 403)
+    if (header := next((name for name in request.headers if name.startswith(_PROXIES)), None)) is not None:
+        said = (
+            f"a proxy has passed this on, as its header {header} says, and whoever reaches the proxy would get in: "
+            "open the inspector without the proxy, or run  webhook-receiver inspect  with --passwords FILE"
+        )
+        return PlainTextResponse(said, 403)
     return user()
 
 
