@@ -15,6 +15,7 @@ from webhook_receiver.cli import request as request_module
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import registry
+from webhook_receiver.senders.github import github
 from webhook_receiver.senders.preset import Preset
 from webhook_receiver.signatures.secrets import Secrets, masked
 
@@ -316,6 +317,20 @@ def test_a_sender_of_the_users_own_is_that_of_a_receiver(
     assert ("it verifies" in done.stdout) is ok
     document = json.loads(explain(of_acme(secret), "--hooks", "own_acme:hooks", "--json").stdout)
     assert (document["scheme"], document["chosen_by"], document["ok"]) == ("acme", "receiver", ok)
+
+
+def test_nobody_signs_with_what_stands_for_the_secret_of_a_receiver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger who knew it would have his own cause told: that the receiver needs another sender."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("own_acme.py").write_text(OWN, encoding="utf-8")
+    head = RequestHead.of({"x-github-event": "issues", "x-github-delivery": "1"})
+    head = github("of the receiver itself").scheme.sign(head, b"{}", NOW)
+    named = [f"-H '{name.decode()}: {value.decode()}'" for name, value in head.headers]
+    done = explain(f"curl http://x/in {' '.join(named)} -d '{{}}'", "--hooks", "own_acme:hooks")
+    assert done.exit_code == 1
+    assert "signed as GitHub" not in done.stdout
 
 
 WITH_HANDLERS = """

@@ -19,10 +19,12 @@ from tests.working import until
 from webhook_receiver import Unsigned, WebhookReceiver
 from webhook_receiver.capture.rejected_request import RejectedRequest
 from webhook_receiver.cli.dev_rejections import explain
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import Explanation
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.inspector.pages.rejected import rejected_pages
 from webhook_receiver.inspector.rejections import MOST, MOST_BYTES, Rejections
+from webhook_receiver.senders.github import github
 from webhook_receiver.senders.up42.signature import UP42Signature
 from webhook_receiver.signatures import Secret
 from webhook_receiver.simulator import payloads
@@ -94,6 +96,14 @@ async def test_another_secret_is_said_to_be_one(stage: Stage) -> None:
     assert "it was signed with another secret, or by nobody who knows one" in text
     assert "POST /webhooks" in text
     assert "401, with no reason" in text
+
+
+async def test_nobody_signs_with_what_stands_for_the_secret_of_a_receiver(stage: Stage) -> None:
+    """A stranger who knew it would have his own cause told: that the receiver needs another sender."""
+    head = RequestHead.of({"x-github-event": "issues", "x-github-delivery": "1"})
+    head = github("of the receiver itself").scheme.sign(head, b"{}", NOW)
+    stage.rejections.add(rejected(b"{}")._replace(headers=head.headers))
+    assert "signed as GitHub" not in await stage.explained()
 
 
 async def test_the_list_tells_the_newest_first_with_their_causes_once_they_are_found(stage: Stage) -> None:

@@ -17,8 +17,7 @@ from ..explain import Explanation
 from ..explain import explain as explained
 from ..inspector.rejections import Rejections
 from ..receiver import WebhookReceiver
-from ..signatures import Secret
-from .request import sender_of
+from .request import ITS_OWN, sender_of
 
 _MOST = 2 * MOST_OF_A_BODY  # bytes of a message
 _PATIENCE = 5.0  # seconds for one
@@ -59,7 +58,7 @@ def explain(hooks: WebhookReceiver, request: RejectedRequest) -> Explanation | N
     return explained(
         request.headers,
         request.body,
-        [Secret("of the receiver itself")],  # which counts for nothing: the sender has its own
+        [ITS_OWN],
         make=sender_of(hooks).preset.make_for(request.headers),
         now=request.at,
         method=request.method,

@@ -24,7 +24,7 @@ from . import output
 from .app_loader import load
 from .inbox_option import InboxTarget, run
 from .output import fail, listed
-from .request import Chosen, chosen_sender, clock, read_secrets, sender_of
+from .request import ITS_OWN, Chosen, chosen_sender, clock, read_secrets, sender_of
 from .secret_option import token_of
 
 _LONGEST = 200  # characters of an answer that are shown
@@ -58,9 +58,6 @@ class Against(NamedTuple):
     """The receiver; None where only a secret is given."""
 
 
-_ITS_OWN = Secret("of the receiver itself")
-
-
 def against(
     request: SavedRequest,
     hooks: str | None,
@@ -85,7 +82,7 @@ def against(
     if hooks is not None:
         receiver = load(hooks)
         mine = sender_of(receiver)
-        return Against(mine, receiver.sender, [_ITS_OWN], receiver.public_url, shows_token=True, receiver=receiver)
+        return Against(mine, receiver.sender, [ITS_OWN], receiver.public_url, shows_token=True, receiver=receiver)
     secrets = read_secrets(secret, secret_file)
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")

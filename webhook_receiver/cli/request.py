@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal, NamedTuple
 
 import typer
@@ -84,6 +85,9 @@ def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secr
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint=origin) from None
 
+
+ITS_OWN = Secret(token_hex(32))
+"""What stands for the secrets of a receiver. Nobody can know it, since other senders' schemes are tried with it."""
 
 _MOST_TRIED = 16
 """The number of likely senders that are tried with the secret."""
