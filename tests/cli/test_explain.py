@@ -299,10 +299,24 @@ hooks = WebhookReceiver(sender=acme)
 """
 
 
-def of_acme(secret: str) -> str:
-    head = HMACBody(secret, signature="x-acme-signature").sign(RequestHead.of({}), b"{}", NOW)
+BOUNDED = """
+from webhook_receiver import AllowFrom, AnyOf, HMACBody, SecretsByRequest, Sender, WebhookReceiver
+def scheme(secret="secret", network="192.0.2.0/24"):
+    return AllowFrom([network], HMACBody(secret, signature="x-acme-signature"))
+def of(name, scheme, **options):
+    return WebhookReceiver(sender=Sender(name=name, scheme=scheme, facts=("x",)), name=name, **options)
+large = of("large", scheme(), max_body=5_000_000)
+small = of("small", scheme(), max_body=1000)
+either = of("either", AnyOf(scheme("older", "198.51.100.0/24"), scheme()))
+async def secrets_of(tenant): return "secret"
+tenants = of("tenants", SecretsByRequest(secrets_of, scheme, tenant="header:x-tenant", example="secret"))
+"""
+
+
+def of_acme(secret: str, body: bytes = b"{}") -> str:
+    head = HMACBody(secret, signature="x-acme-signature").sign(RequestHead.of({}), body, NOW)
     (value,) = [value.decode() for name, value in head.headers if name == b"x-acme-signature"]
-    return f"curl http://x/in -H 'X-Acme-Signature: {value}' -d '{{}}'"
+    return f"curl http://x/in -H 'X-Tenant: a' -H 'X-Acme-Signature: {value}' -d '{body.decode()}'"
 
 
 @pytest.mark.parametrize(("secret", "ok"), [("secret", True), ("another", False)])
@@ -317,6 +331,42 @@ def test_a_sender_of_the_users_own_is_that_of_a_receiver(
     assert ("it verifies" in done.stdout) is ok
     document = json.loads(explain(of_acme(secret), "--hooks", "own_acme:hooks", "--json").stdout)
     assert (document["scheme"], document["chosen_by"], document["ok"]) == ("acme", "receiver", ok)
+
+
+@pytest.mark.parametrize(("receiver", "ok"), [("large", True), ("small", False)])
+def test_a_receiver_has_its_own_largest_body(
+    receiver: str, ok: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("bounded_acme.py").write_text(BOUNDED, encoding="utf-8")
+    body = b'{"padding": "' + b"x" * (2_000_000 if ok else 1000) + b'"}'
+    done = explain("-", "--hooks", f"bounded_acme:{receiver}", input=of_acme("secret", body))
+    assert (done.exit_code, "larger than the receiver's max_body" in done.stdout) == (0 if ok else 1, not ok)
+
+
+@pytest.mark.parametrize("receiver", ["large", "either"])
+def test_what_is_signed_is_explained_where_only_some_addresses_are_let_in(
+    receiver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The saved request does not tell the address."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("bounded_acme.py").write_text(BOUNDED, encoding="utf-8")
+    for secret, verdict in (("secret", "it verifies"), ("another", "it does not verify: BadSignature")):
+        shown = explain(of_acme(secret), "--hooks", f"bounded_acme:{receiver}").stdout
+        assert verdict in shown
+        assert "does not tell which address it came from: that was not checked" in shown
+        assert "trusted_proxies" not in shown
+
+
+def test_where_a_tenant_has_networks_it_is_said_that_the_address_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("bounded_acme.py").write_text(BOUNDED, encoding="utf-8")
+    shown = explain(of_acme("secret"), "--hooks", "bounded_acme:tenants").stdout
+    assert "it comes from an allowed address - the receiver lets in its networks alone, and a saved" in shown
+    assert "trusted_proxies" not in shown
+    assert "check the secret" not in shown
 
 
 def test_nobody_signs_with_what_stands_for_the_secret_of_a_receiver(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,15 +11,18 @@ import typer
 
 from ..capture.request_files import SavedRequest
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, StaleSignature
+from ..errors import AddressNotAllowed, ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
 from ..explain.content import AskedFor, Part, challenge_in, parts_of
 from ..explain.trial import MAYBE_CHALLENGE
 from ..inbox import StoredDelivery
-from ..receiver import WebhookReceiver
+from ..receiver import MAX_BODY, WebhookReceiver
 from ..senders import Sender
-from ..signatures import Secret
+from ..signatures import Scheme, Secret
+from ..signatures.allow_from import AllowFrom
+from ..signatures.any_of import AnyOf
+from ..signatures.scheme import has_networks
 from . import output
 from .app_loader import load
 from .inbox_option import InboxTarget, run
@@ -35,6 +38,10 @@ _UNKNOWN = (
     "senders` lists all), or --hooks MODULE:HOOKS for the sender of your own receiver"
 )
 _NO_URL = "say the URL that the sender posts to, which it signs: --url https://example.com/webhooks"
+_NO_ADDRESS = (
+    "the receiver lets in its networks alone, and a saved request does not tell which address it came from: that was "
+    "not checked"
+)
 _KEPT = (
     "stored headers are without signatures, so nothing can be verified again. What is known is the result at "
     "receipt; rejected requests are never stored: save them with  webhook-receiver capture"
@@ -101,21 +108,12 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
     if chosen.by == "default":
         return _show_unknown(found, as_json=as_json)
     posted_to = url or against.url or found.url
-    head = RequestHead(found.method, found.target.encode("latin-1", "replace"), found.headers, posted_to)
     try:
-        result = explained(
-            found.headers,
-            found.body,
-            against.secrets,
-            make=chosen.preset.make_for(found.headers),
-            now=clock(now),
-            method=found.method,
-            target=found.target,
-            url=posted_to,
-            content_encodings=of.content_encodings,
-        )
+        tried = [_explained(found, against, clock(now), posted_to, each) for each in _clients(against)]
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="the secret") from None
+    client, result = max(tried, key=lambda each: (each[1].ok, each[1].authentic))
+    head = RequestHead(found.method, found.target.encode("latin-1", "replace"), found.headers, posted_to, client)
     asked = challenge_in(of, head, found.body, result.now)
     if asked is not None and (asked.status is not None or found.method != "POST"):
         return _show_challenge(found, against, asked, as_json=as_json)
@@ -123,6 +121,8 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
         result = replace(result, hints=tuple(each for each in result.hints if not each.startswith(MAYBE_CHALLENGE)))
     if posted_to is None and getattr(of.scheme, "needs_url", False):
         result = replace(result, hints=(_NO_URL,))
+    if has_networks(of.scheme):
+        result = replace(result, hints=(*result.hints, _NO_ADDRESS))
     parts = parts_of(of, head, found.body, against.receiver) if result.authentic and asked is None else []
     if as_json:
         about: dict[str, Any] = {
@@ -133,6 +133,42 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
     else:
         _show(found, against, result, parts, is_challenge=asked is not None)
     return 0 if result.ok else 1
+
+
+def _clients(against: Against) -> list[str | None]:
+    """Return addresses that a receiver lets in, one of each of its lists of networks: a saved request tells none."""
+
+    def within(scheme: Scheme) -> Iterator[str]:
+        if isinstance(scheme, AllowFrom):
+            yield str(scheme.networks[0].network_address)
+        elif isinstance(scheme, AnyOf):
+            for each in scheme.schemes:
+                yield from within(each)
+
+    return [*within(against.sender.scheme)] or [None]
+
+
+def _explained(
+    found: SavedRequest, against: Against, now: float | None, url: str | None, client: str | None
+) -> tuple[str | None, Explanation]:
+    """Return the explanation of a saved request, as if it had come from an address; and that."""
+    result = explained(
+        found.headers,
+        found.body,
+        against.secrets,
+        make=against.chosen.preset.make_for(found.headers),
+        now=now,
+        method=found.method,
+        target=found.target,
+        url=url,
+        client=client,
+        max_body=MAX_BODY if against.receiver is None else against.receiver.max_body,
+        content_encodings=against.sender.content_encodings,
+    )
+    if result.error == AddressNotAllowed.__name__:  # as of networks that are each tenant's own
+        first = replace(result.steps[0], said=_NO_ADDRESS)
+        result = replace(result, steps=(first, *result.steps[1:]), causes=(), hints=())
+    return client, result
 
 
 def _show_unknown(request: SavedRequest, *, as_json: bool) -> int:

@@ -67,8 +67,9 @@ class AllowFrom:
     ) -> None:
         if wrong := complaint(scheme):
             raise ConfigurationError(f"AllowFrom(networks, scheme) {wrong}")
-        self._networks = _parsed("networks", networks)
-        if not self._networks:
+        self.networks = _parsed("networks", networks)
+        """The networks."""
+        if not self.networks:
             raise ConfigurationError("networks is empty: AllowFrom(...) would let nobody in")
         proxies: object = trusted_proxies
         self._trusts_unix = isinstance(proxies, Sequence) and not isinstance(proxies, str) and UNIX in proxies
@@ -104,7 +105,7 @@ class AllowFrom:
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head as the scheme behind signs it, with the first allowed address as its peer if it has none."""
         signed = self._scheme.sign(head, body, now)
-        return signed if signed.client is not None else signed._replace(client=str(self._networks[0].network_address))
+        return signed if signed.client is not None else signed._replace(client=str(self.networks[0].network_address))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Reject a delivery from elsewhere before the scheme behind sees it. See `Scheme.verify`.
@@ -130,7 +131,7 @@ class AllowFrom:
 
     def _check_source(self, head: RequestHead) -> None:
         address = self._source(head)
-        if not _is_in(address, self._networks):
+        if not _is_in(address, self.networks):
             raise AddressNotAllowed(f"it came from {address}, which is in none of the networks of AllowFrom(...)")
 
     def _source(self, head: RequestHead) -> Address:
