@@ -981,6 +981,19 @@ def test_a_handler_that_the_receiver_has_not_is_not_replayed(path: Path) -> None
     assert (rejected.returncode, rejected.stderr) == (1, "there is no handler nosuch; there is app:download\n")
 
 
+def test_a_handler_that_nothing_was_given_to_is_not_replayed_by_a_file(path: Path, url: str) -> None:
+    """Its state would be stored, and wait for ever."""
+    for which in ([IDS["dead"]], ["--dead"]):
+        rejected = inbox_command("replay", url, *which, "--handler", "nosuch", "--yes")
+        assert (rejected.exit_code, rejected.stdout) == (1, "")
+        assert rejected.stderr.startswith("no delivery was given to a handler 'nosuch'; ")
+    assert (records(path)["dd04"].state, "nosuch" in records(path)["dd04"].handlers) == (State.DEAD, False)
+    done = inbox_command("replay", url, "dd04", "dd05", "--handler", "app:alert")
+    assert (done.exit_code, done.stdout) == (0, "1 delivery replayed\n")
+    assert done.stderr.startswith("1 delivery passed over: never given to 'app:alert'")
+    assert records(path)["dd05"].state is State.DEAD
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     """Return an inbox with a request of three parts, of which the second one is done and has lost its body."""

@@ -130,10 +130,13 @@ def replay(
     emptied = 0  # how many cannot be handled
 
     async def work(target: InboxTarget) -> int:
+        which = Filter()
         if handler is not None and target.hooks is not None:
             target.hooks.name_of(handler)  # raises if there is none of this name
-
-        which = Filter()
+        elif handler is not None:
+            which = Filter(handler=handler, handler_states=tuple(State))
+            if not await target.inbox.find(which, limit=1):
+                raise fail(f"no delivery was given to a handler {handler!r}; give module:hooks as WHERE for a new one")
 
         async def again(some: Sequence[str]) -> int:
             nonlocal emptied
@@ -144,6 +147,9 @@ def replay(
 
         if ids:
             full = await named(target, ids)
+            if handler is not None and len(has := await target.inbox.find(which._replace(ids=full))) < len(full):
+                left = listing.deliveries(len(full) - len(has))
+                output.warn(f"{left} passed over: never given to {handler!r} (module:hooks as WHERE does so)")
             return await by_pages("replaying", len(full), chunks(full), again)
         # Those that came until now: one that is replayed may end as it was while the others still are.
         which = target.filter(
