@@ -15,11 +15,13 @@ import pytest
 
 from tests.helpers import NOW, SECRET
 from tests.inspector.stage import DOWNLOAD, TRACEBACK, Browser, body, dead, looked_at, receivers, stored
-from webhook_receiver import FailedAttempt, HandlerState, MemoryInbox, SQLiteInbox, State, WebhookReceiver
+from webhook_receiver import FailedAttempt, HandlerState, MemoryInbox, Sender, SQLiteInbox, State, WebhookReceiver
 from webhook_receiver.capture.curl import from_curl
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.inspector import Inspector
 from webhook_receiver.senders.github import github
+from webhook_receiver.senders.imagery.iceye import iceye
+from webhook_receiver.senders.imagery.ogc import ogc_processes
 from webhook_receiver.senders.up42 import up42 as up42_sender
 from webhook_receiver.signatures.allow_from import AllowFrom
 from webhook_receiver.signatures.shared_secret import BasicAuth, BodySecret, HeaderSecret, QuerySecret
@@ -27,6 +29,7 @@ from webhook_receiver.signatures.unsigned import Unsigned
 
 DEAD = "00000003" + "0" * 24
 DONE = "00000000" + "0" * 24
+TOKEN = "a-secret-path-for-tests"
 
 
 async def test_a_dead_letter_says_why_with_every_attempt(browser: Browser) -> None:
@@ -266,10 +269,53 @@ async def test_a_hostile_body_is_one_word_of_the_command(browser: Browser, inbox
     assert [*folder.iterdir()] == []
 
 
-async def test_a_long_body_is_in_a_file_beside_the_command(browser: Browser, inbox: SQLiteInbox) -> None:
-    await inbox.load([stored(77, content=body(pad="x" * 40_000))], inbox.clock())
+@pytest.mark.parametrize("content", [body(pad="x" * 40_000), b"no word of a shell has a \0"], ids=["long", "NUL"])
+async def test_a_long_body_is_in_a_file_beside_the_command(
+    browser: Browser, inbox: SQLiteInbox, content: bytes
+) -> None:
+    await inbox.load([stored(77, content=content)], inbox.clock())
     command = the_command((await browser.get("/deliveries/0000004d/curl")).html)
     assert shlex.split(command)[-1] == f"@0000004d{'0' * 24}.body"
+
+
+async def test_a_header_without_a_value_is_one_of_the_command(browser: Browser, inbox: SQLiteInbox) -> None:
+    """Of `-H 'x-empty: '` curl makes none."""
+    headers = ((b"x-empty", b""), (b"content-type", b"text/plain"))
+    await inbox.load([stored(83, headers=headers)], inbox.clock())
+    command = the_command((await browser.get("/deliveries/00000053/curl")).html)
+    assert {*headers} <= {*from_curl(command).headers}
+
+
+@pytest.mark.parametrize(
+    ("sender", "target"),
+    [
+        (iceye(TOKEN), "/webhooks?status=completed&order=o%2F7"),
+        (ogc_processes(TOKEN), "/webhooks/JOB%2F1/failed"),
+    ],
+    ids=["query", "path"],
+)
+@pytest.mark.parametrize("public", ["/webhooks", "/webhooks/", f"/webhooks/{TOKEN}"])
+async def test_what_the_url_tells_is_in_the_command(
+    inbox: SQLiteInbox, sender: Sender, target: str, public: str
+) -> None:
+    """Without it the copy would be another event, or of another order."""
+    hooks = WebhookReceiver(sender=sender, inbox=inbox, public_url=f"https://hooks.example{public}", work=False)
+    browser = Browser(looked_at(Inspector.on_loopback(hooks, writable=True)))
+    async with browser.client, hooks:
+        head = sender.scheme.sign(RequestHead.of({"content-type": "application/json"}, target=target), b"{}", NOW)
+        receipt = await hooks.receive(head.headers, b"{}", target=head.target)
+        assert receipt.delivery is not None
+        path = f"/deliveries/{receipt.delivery.id}/curl"
+        page = await browser.get(path)
+        signed = await browser.post(path, page.form)
+        for each in (page, signed):
+            command = the_command(each.html)
+            assert TOKEN not in command
+            assert from_curl(command).body == b"{}"
+        url = from_curl(the_command(signed.html)).target
+        again = await hooks.receive(head.headers, b"{}", target=url.replace("SECRET", TOKEN).partition("example")[2])
+        assert again.response.status == 200, "the same event of the same order is a duplicate"
+        assert url == f"https://hooks.example{head.target.decode().replace(TOKEN, 'SECRET')}"
 
 
 async def test_a_delivery_is_saved_as_a_test_that_passes(browser: Browser, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from typing import NamedTuple
+from urllib.parse import quote, quote_plus
 
 from ..capture.pytest_export import own_headers
 from ..delivery import Delivery, Headers
 from ..errors import ConfigurationError
 from ..receiver import WebhookReceiver
 from ..senders.registry import presets
+from ..signatures import Scheme
 from ..simulator.payloads import url_of
 from ..testing.wire import signed_head
 from .secrecy import harmless, shown_url
@@ -53,20 +55,45 @@ def command(
     preset = None if hooks is None else presets().get(hooks.sender.name)
     kept = harmless(delivery.headers, scheme)
     headers: Headers = own_headers(kept, () if preset is None else preset.headers)
-    placeholders = False
+    url, placeholders = _located(url, delivery.headers, scheme)
     if hooks is not None and is_signed:
-        headers, url, placeholders = _signed(delivery, headers, url, hooks, now)
+        headers, url, left_out = _signed(delivery, headers, url, hooks, now)
+        placeholders |= left_out
     shown = shown_url(url, scheme, PLACEHOLDER)
     placeholders, url = placeholders or shown != url, shown
     lines = [f"curl {shlex.quote(url)}"]
-    lines += [f"-H {_word(name + b': ' + value)}" for name, value in headers]
+    # curl leaves out a header that ends in a colon, and sends one without a value for a semicolon.
+    lines += [f"-H {_word(name + (b': ' + value if value else b';'))}" for name, value in headers]
     file = ""
-    if len(delivery.body) > _MOST_OF_A_BODY:
+    if len(delivery.body) > _MOST_OF_A_BODY or b"\0" in delivery.body:  # no word of a shell has a NUL
         file = f"{delivery.id}.body"
         lines.append(f"--data-binary @{file}")
     else:
         lines.append(f"--data-raw {_word(delivery.body)}")
     return Command(" \\\n  ".join(lines), file, placeholders)
+
+
+def _located(url: str, headers: Headers, scheme: Scheme | None) -> tuple[str, bool]:
+    """Return an address with what a delivery notes of the URL that it came to, and whether a secret was left out.
+
+    That is what its sender tells there, such as the event: see `EventNames.headers`. What else the path had is unknown
+    or a secret.
+    """
+    before, _, query = url.partition("?")
+    pairs, parts = query.split("&") if query else [], dict[int, str]()
+    for name, value in headers:
+        kind, _, place = name.decode("latin-1").partition("=")
+        if kind == "path" and re.fullmatch("-[1-9][0-9]?", place):
+            parts[int(place)] = quote(value, safe="")
+        elif kind == "query" and place not in (pair.partition("=")[0] for pair in pairs):
+            pairs.append(f"{place}={quote_plus(value)}")
+    tail = [parts.get(at, PLACEHOLDER) for at in range(min(parts, default=0), 0)]
+    shown = shown_url(before, scheme, PLACEHOLDER)
+    if tail and not shown.endswith("/".join(("", *tail))):
+        if -1 not in parts and shown.endswith(f"/{PLACEHOLDER}"):  # the address has the secret already
+            before, _, tail[-1] = before.rpartition("/")
+        before = "/".join((before.rstrip("/"), *tail))
+    return before + "?" * bool(pairs) + "&".join(pairs), PLACEHOLDER in tail
 
 
 def _signed(
