@@ -28,6 +28,7 @@ def test_headers_and_data_are_read() -> None:
         b"host": b"x.example:8443",
         b"x-name": b"v",
         b"y": b"'q'",
+        b"authorization": b"Basic dTpw",
     }
 
 
@@ -44,6 +45,9 @@ def test_the_line_may_go_on_and_have_a_prompt() -> None:
         (r"'$'\''x'", b"$'x"),
         ("'a\nb'", b"a\nb"),
         ('"a\\"b"', b'a"b'),
+        (r'"{\"price\":\"\$5\"}"', b'{"price":"$5"}'),
+        (r'"\`\\\n\a\'"', rb"`\\n\a\'"),
+        ('"a\\\nb"', b"ab"),
         ("é", "é".encode()),
     ],
 )
@@ -58,6 +62,7 @@ def test_what_is_no_curl_command_or_is_not_understood_is_told(tmp_path: Path) ->
         ("curl -d 'open", "ends within quotes"),
         ("curl http://x/ -F a=b", "option -F is not understood"),
         ("curl http://x/ --form a=SECRET", "option --form is not understood"),
+        ("curl http://x/ -u SECRET", "--user NAME:PASSWORD"),
         ("curl http://x/ -d", "option -d is not understood"),
         ("curl http://x/ http://y/", "several URLs"),
         ("curl http://x/ -d @missing", "cannot read missing.*No such file"),
@@ -98,8 +103,15 @@ COMMANDS = [
     "-XPATCH -sSd x -A me -e from -b c=d",
     "-H 'Host: other.example' -d x",
     "-d ''",
+    "-u ann:pw -d x",
+    "-u ann:pw -u 'bo:é:x' -d x",
+    "-u ann:pw -H 'Authorization: Bearer x' -d x",
+    "-u ann:pw -H 'Authorization:' -d x",
+    r'-d "{\"price\":\"\$5\",\"path\":\"C:\\\\a\b\",\"tick\":\"\`\"}"',
     "",
 ]
+USERS = ["ann:pw@", "ann@", "ann:@", ":pw@", "@", "a%40b:p%3a%C3%A9@", "é:ü@"]
+"""What may stand before the host in a URL."""
 
 
 @pytest.fixture
@@ -135,8 +147,10 @@ def test_curl_itself_sends_what_is_read(capturing: tuple[str, Queue[Captured]], 
     url, captured = capturing
     tmp_path.joinpath("lines").write_bytes(b'{\r\n "a": 1\n}\n')
     tmp_path.joinpath("headers").write_text("X-One: 1\nX-Two: 2\n", encoding="utf-8")
-    for options in COMMANDS:
-        command = f"curl -s --noproxy '*' {url} {options}"
+    commands = [f"{url} {each}" for each in COMMANDS]
+    commands += [f"{url.replace('//', f'//{each}')} {more}" for each in USERS for more in ("", "-u bo:x")]
+    for options in commands:
+        command = f"curl -s --noproxy '*' {options}"
         subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=30)
         file = captured.get(timeout=30).file
         assert file is not None

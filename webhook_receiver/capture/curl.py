@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from base64 import b64encode
 from getopt import GetoptError, gnu_getopt
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..delivery import header_pairs
 from .request_files import SavedRequest
 
 _DATA = ("data", "data-ascii", "data-raw", "data-binary", "json")
-_SHORT = {"H": "header", "d": "data", "X": "request", "A": "user-agent", "e": "referer", "b": "cookie"}
+_SHORT = {"H": "header", "d": "data", "X": "request", "A": "user-agent", "e": "referer", "b": "cookie", "u": "user"}
 _READ = (*_DATA, *_SHORT.values(), "url")
 # Options that a command may also have, and that change nothing that is signed.
 _IDLE = (
@@ -20,7 +21,7 @@ _IDLE = (
     *("no-buffer", "no-progress-meter", "path-as-is", "ipv4", "ipv6", "http1.0", "http1.1", "http2", "http3"),
 )
 _IDLE_WITH_VALUE = (
-    *("output", "write-out", "dump-header", "max-time", "connect-timeout", "retry", "user", "proxy", "resolve"),
+    *("output", "write-out", "dump-header", "max-time", "connect-timeout", "retry", "proxy", "resolve"),
     *("connect-to", "unix-socket", "cacert", "cert", "key"),
 )
 _SHORT_OPTIONS = "H:d:X:A:e:b:sSvikLfgN046o:m:w:x:E:D:u:"
@@ -28,6 +29,8 @@ _LONG_OPTIONS = [*(f"{each}=" for each in (*_READ, *_IDLE_WITH_VALUE)), *_IDLE]
 
 # One piece of a shell's words: $'...', '...', "...", or a character behind a backslash.
 _PIECE = re.compile(r"""\$'((?:[^'\\]|\\.)*)'|'[^']*'|"(?:[^"\\]|\\.)*"|\\\r?\n|\\.""", re.DOTALL)
+_IN_QUOTES = re.compile(r"\\(?:([$`\"\\])|\r?\n)")
+"""What a backslash escapes within double quotes: nothing else, and the end of a line is left out."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{1,4})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 
@@ -41,7 +44,8 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
     """Return the request that a command sends; `$'...'` is read as bash does.
 
     As curl does it: `--data @file` loses its CRs, LFs and NULs, `--data-binary @file` and `--json @file` do not,
-    several are joined by `&` (`--json` by nothing), and a header without a value is left out.
+    several are joined by `&` (`--json` by nothing), and a header without a value is left out. A user with a password,
+    by `--user` or in the URL, is an Authorization.
 
     Args:
         command: the command; a backslash may continue its lines.
@@ -66,6 +70,8 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
         raise ValueError(f"curl's option {name} is not understood here: leave it out") from None
     given = [(_SHORT.get(name.lstrip("-"), name.lstrip("-")), value) for name, value in options]
     urls += [value for name, value in given if name == "url"]
+    if any(name == "user" and ":" not in value for name, value in given):
+        raise ValueError("curl asks for the password of this user: give it as --user NAME:PASSWORD")
     if len(urls) > 1:
         raise ValueError("the curl command has several URLs: give it with one")
     url = urls[0] if urls else "/"
@@ -79,6 +85,8 @@ def _plain(piece: re.Match[str]) -> str:
     """Return a piece of the command, requoted for `shlex`."""
     if piece[1] is not None:
         return shlex.quote(_ESCAPE.sub(_character, piece[1]))
+    if piece[0].startswith('"'):
+        return shlex.quote(_IN_QUOTES.sub(lambda escape: escape[1] or "", piece[0][1:-1]))
     return "" if piece[0] in ("\\\n", "\\\r\n") else piece[0]
 
 
@@ -120,13 +128,17 @@ def _headers(given: list[tuple[str, str]], url: str, directory: Path) -> list[tu
             headers.append((line[:-1].strip(), b""))
     names = {line.partition(":")[0].strip(" ;").lower() for line in lines}
     kinds = {name for name, _ in given}
-    own = {name: value for name, value in given if name in ("user-agent", "referer", "cookie")}
+    own = {name: value for name, value in given if name in ("user-agent", "referer", "cookie", "user")}
     if "json" in kinds:
         own |= {"content-type": "application/json", "accept": "application/json"}
     elif kinds & set(_DATA):
         own["content-type"] = "application/x-www-form-urlencoded"
-    if host := urlsplit(url if "://" in url else f"//{url}").netloc.rpartition("@")[2]:
+    of_url, at, host = urlsplit(url if "://" in url else f"//{url}").netloc.rpartition("@")
+    if host:
         own["host"] = host
+    proof = _bytes(own.pop("user")) if "user" in own else unquote_to_bytes(of_url) + b":" * (":" not in of_url)
+    if "user" in kinds or at:
+        own["authorization"] = f"Basic {b64encode(proof).decode()}"
     return [*((name, _bytes(value)) for name, value in own.items() if name not in names), *headers]
 
 
