@@ -22,6 +22,10 @@ import httpx
 import pytest
 import trustme
 import typer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
@@ -511,6 +515,18 @@ def test_a_command_that_was_renamed_says_how_it_is_called_now(old: str, new: str
     done = run(old)
     assert done.returncode == 2
     assert f"No such command '{old}': it is called '{new}' now." in done.stderr
+
+
+def test_bytes_that_are_no_utf_8_are_sent_as_they_are_given() -> None:
+    bodies: list[bytes] = []
+
+    async def take(request: Request) -> Response:
+        bodies.append(await request.body())
+        return Response(status_code=202)
+
+    with serving(Starlette(routes=[Route("/in", take, methods=["POST"])])) as url:
+        done = run("send", f"{url}/in", "--secret", SECRET, "--data", '{"event": "a", "n": "\udcff"}')
+    assert (done.returncode, bodies) == (0, [b'{"event": "a", "n": "\xff"}']), done.stderr
 
 
 def test_send_tells_people_and_programs_what_was_answered() -> None:

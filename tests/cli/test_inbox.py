@@ -322,6 +322,17 @@ def test_a_stream_that_is_closed_keeps_no_command_from_its_work(closed: str, url
     assert done.stdout == (b"" if ">&-" in closed.split() else b'{"n":"\xc3\xa9"}')
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"\\xe9 \\u2192"), ("latin-1", b"\xe9 \\u2192")])
+def test_what_the_output_cannot_encode_is_escaped(path: Path, url: str, encoding: str, shown: bytes) -> None:
+    wide = entry("ff07", body='{"n":"é →"}'.encode())
+    on(path, lambda inbox: inbox.put(wide._replace(event="order.→"), time.time()))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": f"{encoding}:strict"}
+    command = [*COMMAND, "inbox", "show", url, "ff07", "--body"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"n": "' + shown + b'"' in done.stdout
+
+
 def test_show_tells_which_delivery_an_edited_one_was_made_of(path: Path) -> None:
     edited = entry("aa01").delivery.edited("ff07", b'{"n": 2}', time.time())
     on(path, lambda inbox: inbox.put(Entry(edited, "order.status"), time.time()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import on_a_terminal
-from tests.commands import run
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT
 from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.delivery import new_id
@@ -111,6 +112,14 @@ def test_a_receiver_is_printed_as_asyncapi_and_nothing_is_opened(folder: Path) -
         "schema", "main:hooks", "--title", "Orders", "--api-version", "2.1", "--json", cwd=folder
     ).stdout.splitlines()
     assert json.loads(line) == document
+
+
+def test_a_document_is_json_where_the_output_cannot_encode_it(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1:strict"}
+    command = [*COMMAND, "schema", "main:hooks"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=60, check=True)
+    summary = json.loads(done.stdout.decode("ascii"))["operations"]["main.download"]["summary"]
+    assert summary == "Lade die Bilder herunter: ☃"
 
 
 def test_the_receivers_of_an_app_have_their_paths(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 from ..errors import needs
 
@@ -24,6 +25,9 @@ def _open_standard_streams() -> None:
 def main() -> None:
     """Run the command line; exit with a message that names the missing extra, if it is not installed."""
     _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what the encoding of the terminal or pipe lacks is written as \xe9
+            stream.reconfigure(errors="backslashreplace")
     try:
         from .commands import app
     except ImportError as error:

@@ -217,7 +217,7 @@ def check_certificate(certfile: Path | None, keyfile: Path | None, password: str
 def read(file: str) -> bytes:
     """Return the bytes of a file, of the standard input for "-", or of a text of JSON or XML itself."""
     if file[:1] in ("{", "[", "<"):
-        return file.encode()
+        return file.encode("utf-8", "surrogateescape")
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:

@@ -81,7 +81,8 @@ def program() -> str:
 
 def say_json(document: object, *, indent: int | None = None) -> None:
     """Print one JSON document on a line, or for people on several, indented."""
-    text = json.dumps(document, indent=indent, ensure_ascii=indent is None)
+    is_wide = indent is not None and str(results().encoding).lower().startswith("utf")
+    text = json.dumps(document, indent=indent, ensure_ascii=not is_wide)
     print(text, file=results(), flush=True)  # rich would wrap it
 
 
