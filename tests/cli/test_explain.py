@@ -14,6 +14,7 @@ from webhook_receiver import HMACBody, Scheme, Sender, UP42Signature
 from webhook_receiver.cli import request as request_module
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.inspector.wording import MASK
 from webhook_receiver.senders import registry
 from webhook_receiver.senders.github import github
 from webhook_receiver.senders.preset import Preset
@@ -423,6 +424,23 @@ def test_a_request_of_no_known_sender_is_judged_as_nobodys() -> None:
     assert "--hooks MODULE:HOOKS" in done.stdout
     document = json.loads(explain(of_acme("secret"), "--secret", "secret", "--json").stdout)
     assert (document["ok"], document["scheme"], document["steps"]) == (False, None, [])
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://ann:s3cret@x.example/in?code=s3cret&a=1", f"https://{MASK}@x.example/in?code={MASK}&a=1"),
+        ("ann:s3cret@x.example/in", f"{MASK}@x.example/in"),
+        ("/in?sig=s3cret", f"/in?sig={MASK}"),
+    ],
+)
+@pytest.mark.parametrize("sender", [[], ["--sender", "github"]])
+def test_what_is_a_secret_in_the_url_is_not_printed(address: str, shown: str, sender: list[str]) -> None:
+    arguments = (f"curl '{address}' -d '{{}}'", "--secret", "another", *sender)
+    people, program = explain(*arguments).stdout, explain(*arguments, "--json").stdout
+    assert people.startswith(f"POST {shown}, ")
+    assert json.loads(program)["target"] == shown
+    assert "s3cret" not in people + program
 
 
 def test_the_sender_is_said_by_either_word(file: str) -> None:

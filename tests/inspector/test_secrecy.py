@@ -37,6 +37,7 @@ OWN = "Zq8-a-secret/of the receiver's"
         (JSON, b'\n[{"token": "s3cret"}]'),
         (JSON, b'{"Token": "s3cret", "API_KEY": "s3cret", "Authorization": "Bearer s3cret", "accessToken": "s3cret"}'),
         (JSON, b'{"ACCESS_TOKEN": "s3cret", "Password": "s3cret", "accesstoken": "s3cret", "Client-Secret": "s3cret"}'),
+        (JSON, b'{"secret_key": "s3cret", "secretKey": "s3cret", "awsSecretKey": "s3cret", "SECRET-KEY": "s3cret"}'),
         (JSON, b'{"tokens": ["s3cret", "s3cret"], "apiKeys": {"a": "s3cret"}, "n": 1}'),
         (JSON, b'{"secret": {"v": "s3cret", "w": ["s3cret", {"x": "}"}]}, "n": 1}'),
         (JSON, b'{"secret": ["]", "s3cret"'),

@@ -17,6 +17,7 @@ from ..explain import explain as explained
 from ..explain.content import AskedFor, Part, challenge_in, parts_of
 from ..explain.trial import MAYBE_CHALLENGE
 from ..inbox import StoredDelivery
+from ..inspector.secrecy import shown_target, shown_url
 from ..receiver import MAX_BODY, WebhookReceiver
 from ..senders import Sender
 from ..signatures import Scheme, Secret
@@ -129,7 +130,7 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
             "challenge": None if asked is None else asked.as_json(),
             "events": [each.as_json() for each in parts],
         }
-        output.say_json(_document(found, chosen, result) | about)
+        output.say_json(_document(found, against, result) | about)
     else:
         _show(found, against, result, parts, is_challenge=asked is not None)
     return 0 if result.ok else 1
@@ -174,11 +175,11 @@ def _explained(
 def _show_unknown(request: SavedRequest, *, as_json: bool) -> int:
     """Print that a request is no known sender's, so that nothing is verified; return the exit code."""
     if as_json:
-        about = _about_request(request) | {"scheme": None, "chosen_by": "default", "likely": list[str]()}
+        about = _about_request(request, None) | {"scheme": None, "chosen_by": "default", "likely": list[str]()}
         verdict: dict[str, Any] = {"ok": False, "authentic": False, "error": None, "verified_by": None}
         output.say_json(about | verdict | {"steps": [], "causes": [], "hints": [_UNKNOWN]})
         return 1
-    _say_request(request, _UNKNOWN)
+    _say_request(request, None, _UNKNOWN)
     return 1
 
 
@@ -187,9 +188,9 @@ def _show_challenge(request: SavedRequest, against: Against, asked: AskedFor, *,
     chosen = against.chosen
     ok = asked.status is not None
     if as_json:
-        output.say_json(_about(request, chosen) | {"ok": ok, "challenge": asked.as_json(), "events": list[object]()})
+        output.say_json(_about(request, against) | {"ok": ok, "challenge": asked.as_json(), "events": list[object]()})
         return 0 if ok else 1
-    _say_head(request, chosen)
+    _say_head(request, against)
     if not ok:
         _say_unproven(against)
         return 1
@@ -202,26 +203,36 @@ def _show_challenge(request: SavedRequest, against: Against, asked: AskedFor, *,
     return 0
 
 
-def _about_request(request: SavedRequest) -> dict[str, Any]:
-    about = {"method": request.method, "target": request.target, "size": len(request.body)}
+def _shown(request: SavedRequest, scheme: Scheme | None) -> str:
+    """Return the target of a request, or its URL, with what may be a secret masked."""
+    if request.target.startswith("/"):
+        return shown_target(request.target, scheme)
+    before = "" if request.url else "://"  # curl takes an address without a scheme
+    return shown_url(before + request.target, scheme).removeprefix(before)
+
+
+def _about_request(request: SavedRequest, scheme: Scheme | None) -> dict[str, Any]:
+    about = {"method": request.method, "target": _shown(request, scheme), "size": len(request.body)}
     return {**about, "notes": [*request.notes]}
 
 
-def _about(request: SavedRequest, chosen: Chosen) -> dict[str, Any]:
+def _about(request: SavedRequest, against: Against) -> dict[str, Any]:
+    chosen = against.chosen
     whose = {"scheme": chosen.preset.name, "chosen_by": chosen.by, "likely": [each.name for each in chosen.likely]}
-    return {**_about_request(request), **whose}
+    return {**_about_request(request, against.sender.scheme), **whose}
 
 
-def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dict[str, Any]:
-    return _about(request, chosen) | result.as_json()
+def _document(request: SavedRequest, against: Against, result: Explanation) -> dict[str, Any]:
+    return _about(request, against) | result.as_json()
 
 
-def _say_head(request: SavedRequest, chosen: Chosen) -> None:
-    _say_request(request, _whose(chosen))
+def _say_head(request: SavedRequest, against: Against) -> None:
+    _say_request(request, against.sender.scheme, _whose(against.chosen))
 
 
-def _say_request(request: SavedRequest, whose: str) -> None:
-    head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
+def _say_request(request: SavedRequest, scheme: Scheme | None, whose: str) -> None:
+    target, count = _shown(request, scheme), len(request.headers)
+    head = f"{request.method} {target}, {count} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")
     output.say(whose)
     for note in request.notes:
@@ -244,7 +255,7 @@ def _say_unproven(against: Against) -> None:
 def _show(
     request: SavedRequest, against: Against, result: Explanation, parts: Sequence[Part], *, is_challenge: bool
 ) -> None:
-    _say_head(request, against.chosen)
+    _say_head(request, against)
     if is_challenge:
         _say_unproven(against)
     for step in result.steps:

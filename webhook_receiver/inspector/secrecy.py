@@ -16,7 +16,7 @@ from .wording import MASK
 _CREDENTIAL = re.compile(
     r"(?:(?:^|[\W_])(?i:token|secret|passwd|password|passphrase|signature|authorization|credentials?)"
     r"|[a-z0-9](?:Token|Secret|Password|Signature|ApiKey|AccessKey)"
-    r"|(?i:(?:api|access|private|signing)[_\-]?key|(?:access|refresh|auth|id)token|clientsecret|pwd|response_url))\]?$"
+    r"|(?i:(?:api|access|private|signing|secret)[_\-]?key|(?:access|refresh|auth|id)token|clientsecret|pwd|response_url))\]?$"
 )
 """The end of a name that tells of a credential. Who has Slack's `response_url` may write to the channel."""
 _SEVERAL = re.compile(
