@@ -916,6 +916,49 @@ def test_backup_says_what_the_file_is_before_it_offers_to_overwrite_it(path: Pat
         assert (file.is_file() and file.read_bytes()) == before
 
 
+STOPPED = """
+import asyncio, sys, threading
+from rich.progress import Progress
+from webhook_receiver import SQLiteInbox
+from webhook_receiver.cli import main
+from webhook_receiver.inbox.sqlite import backup
+
+async def dump(self, which):
+    print("writing", flush=True)
+    await asyncio.Event().wait()
+    yield
+
+class Left(threading.Event):
+    def set(self):
+        super().set()
+        left.set()
+
+def update(self, *_, **__):
+    print("writing", flush=True)
+    left.wait()
+
+left = threading.Event()
+SQLiteInbox.dump, Progress.update, backup.Event = dump, update, Left
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["export", "backup"])
+def test_a_command_that_is_stopped_leaves_no_half_of_a_file(path: Path, url: str, command: str) -> None:
+    """It has bodies in it, under a name that nobody looks for."""
+    folder = path.parent / "to"
+    folder.mkdir()
+    arguments = [sys.executable, "-c", STOPPED, "inbox", command, url, str(folder / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        assert [*folder.iterdir()]
+        process.terminate()
+        assert process.communicate(timeout=60) == (b"", b"")
+    assert (process.returncode, [*folder.iterdir()]) == (143, [])
+
+
 def test_neither_backup_nor_export_replaces_an_inbox_in_use_whatever_they_are_told(path: Path, url: str) -> None:
     other = path.with_name("other.db")
     assert inbox_command("backup", url, str(other)).exit_code == 0

@@ -24,6 +24,7 @@ from .inbox_option import (
     States,
     Where,
     WhereCommand,
+    ended_by_sigterm,
     run,
 )
 from .options import Group, Json, Yes, confirm, moment, span_of
@@ -264,7 +265,8 @@ def export(
         which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         counts = (await target.inbox.stats()).counts
         total = sum(counts[each] for each in set(states))
-        return await transfer.write(target.inbox, which, total, file)
+        with ended_by_sigterm():
+            return await transfer.write(target.inbox, which, total, file)
 
     try:
         if file is not None:

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..inbox.base import Inbox
 from ..inbox.records import DamagedDelivery, Filter, Poll, Stats
 from . import output
-from .inbox_option import HandlerArgument, InboxTarget, Where, run
+from .inbox_option import HandlerArgument, InboxTarget, Where, ended_by_sigterm, run
 from .options import Json
 
 _MOST_LOOKED_AT = 1000  # deliveries, the newest
@@ -89,7 +89,7 @@ def backup(
                 "--force overwrites it"
             )
         await target.inbox.open()  # after that: it may migrate the file
-        with progress_bar() as bar:
+        with progress_bar() as bar, ended_by_sigterm():
             task = bar.add_task("copying", total=None)
             await target.inbox.backup(file, lambda copied, pages: bar.update(task, completed=copied, total=pages))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from tests.working import PATIENCE, until
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxUnavailable
 from webhook_receiver.testing.inbox_suite import DEAD, claim, dumped, finish, listed, put, settle
@@ -59,6 +62,25 @@ async def test_a_copy_does_not_begin_anew_when_others_commit_meanwhile(inbox: SQ
     another = await opened(tmp_path / "copy.db")
     assert (await another.paused(), len(await listed(another))) == (frozenset(), 1000)
     await another.close()
+
+
+async def test_nothing_is_left_of_a_copy_that_nobody_waits_for_any_more(inbox: SQLiteInbox, tmp_path: Path) -> None:
+    await put(inbox, "d-1")
+    names = {*os.listdir(tmp_path)}
+    began, go = Event(), Event()
+
+    def progress(copied: int, pages: int) -> None:
+        began.set()
+        assert go.wait(PATIENCE)
+
+    copying = asyncio.create_task(inbox.backup(tmp_path / "copy.db", progress))
+    await until(began.is_set)
+    assert {*os.listdir(tmp_path)} > names
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    go.set()
+    await until(lambda: {*os.listdir(tmp_path)} == names)
 
 
 async def test_what_is_put_back_in_place_is_handled_on(inbox: SQLiteInbox, tmp_path: Path) -> None:

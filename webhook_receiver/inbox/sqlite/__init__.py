@@ -445,7 +445,7 @@ class SQLiteInbox:
             InboxUnavailable: the inbox cannot be read, or the copy cannot be written.
             InboxDamaged: SQLite finds the inbox damaged.
         """
-        await asyncio.to_thread(backup.backup, self._connect, Path(file), progress)
+        await backup.in_thread(self._connect, Path(file), progress)
 
     async def check_integrity(self) -> None:
         """Wait for the end of the check of the whole file, which began when the inbox was opened, and check its counts.

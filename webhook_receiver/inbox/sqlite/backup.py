@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from ..whole_file import whole_file
@@ -69,6 +71,23 @@ def check_is_no_copy(path: Path) -> None:
             f"what uses {of[1]}, move that with its -wal and -shm away, copy this one to {of[1]}, and install the "
             "version of webhook-receiver that you had then"
         )
+
+
+async def in_thread(
+    connect: Callable[[], sqlite3.Connection], file: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Do `backup` in a thread, which leaves nothing of the copy and ends soon if this is cancelled."""
+    is_left = Event()
+
+    def copying(copied: int, pages: int) -> None:
+        progress(copied, pages)
+        if is_left.is_set():
+            raise asyncio.CancelledError
+
+    try:
+        await asyncio.to_thread(backup, connect, file, copying)
+    finally:
+        is_left.set()
 
 
 def backup(
