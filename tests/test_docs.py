@@ -165,7 +165,7 @@ LOOPED = [
     if line not in ORDERED
 ]
 MIGRATING = lines_with("inbox migrate")
-COPIED = lines_with("inbox backup", "inbox check")
+COPIED = lines_with("inbox backup", "inbox check", "inbox export", "inbox import")
 CAUGHT = lines_with("capture", "explain", "to-test")
 TOLD = lines_with("check", "schema") + [line for line in COMMANDS if line.endswith(" settings")]
 
@@ -354,7 +354,7 @@ def test_the_tables_are_made_for_a_role_that_may_make_none(tmp_path: Path, empty
     assert shell(line, tmp_path, "").stdout == "the tables are up to date\n"
 
 
-async def test_an_inbox_is_copied_and_its_copy_is_checked(tmp_path: Path) -> None:
+async def test_an_inbox_is_copied_and_moved_and_its_copy_is_checked(tmp_path: Path) -> None:
     inbox = await SQLiteInbox(tmp_path / "hooks.db").open()
     for line in COPIED:
         done = await asyncio.to_thread(shell, line, tmp_path, "")
