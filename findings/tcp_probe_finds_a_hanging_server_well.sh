@@ -30,6 +30,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b""})
 PYTHON
 cat > "$work/probe.py" <<'PYTHON'
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -68,7 +70,11 @@ for name, options in SERVERS.items():
         port = free.getsockname()[1]
     address = f"127.0.0.1:{port}" if name == "hypercorn" else str(port)
     server = subprocess.Popen(
-        [BIN / name, "app:app", *options, address], cwd=Path(__file__).parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [BIN / name, "app:app", *options, address],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 30
@@ -82,7 +88,7 @@ for name, options in SERVERS.items():
         print(f"{name} {version(name)}, its loop hangs: connections {found[0]}, a request is answered by {found[1]!r}")
         assert found == ([True] * 3, ""), "that has changed"
     finally:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # with the processes that it has started
         server.wait()
 PYTHON
 cd "$work"
