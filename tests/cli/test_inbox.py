@@ -316,7 +316,7 @@ def test_show_tells_all_and_the_body_only_when_asked(url: str) -> None:
 
 @pytest.mark.parametrize("closed", ["0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_keeps_no_command_from_its_work(closed: str, url: str) -> None:
-    show = f'exec "$0" -X dev -m webhook_receiver inbox show "$1" dd04 --raw {closed}'
+    show = f'exec "$0" -W always::ResourceWarning -m webhook_receiver inbox show "$1" dd04 --raw {closed}'
     done = subprocess.run(["sh", "-c", show, sys.executable, url], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == (b"" if ">&-" in closed.split() else b'{"n":"\xc3\xa9"}')
