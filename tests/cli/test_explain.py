@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -368,6 +370,14 @@ def test_where_a_tenant_has_networks_it_is_said_that_the_address_is_not_known(
     assert "it comes from an allowed address - the receiver lets in its networks alone, and a saved" in shown
     assert "trusted_proxies" not in shown
     assert "check the secret" not in shown
+
+
+def test_what_stands_for_the_secret_of_a_receiver_is_another_one_in_each_process() -> None:
+    told = "from webhook_receiver.cli.request import ITS_OWN; print(ITS_OWN.get_secret_value())"
+    command = [sys.executable, "-c", told]
+    first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert len(first) > 32
+    assert first != second
 
 
 def test_nobody_signs_with_what_stands_for_the_secret_of_a_receiver(

@@ -270,6 +270,12 @@ def test_nor_does_it_where_the_server_is_in_another_process(
     assert process.returncode == 0
 
 
+def test_a_path_with_parameters_takes_no_probe_away(tmp_path: Path) -> None:
+    module(tmp_path)
+    with running("webhook_receiver", "serve", "app:hooks", "--path", "/{a}/{b}", cwd=tmp_path) as (url, _):
+        assert httpx.get(f"{url}/healthz/live", trust_env=False).status_code == 204
+
+
 def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
     module(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -233,9 +233,9 @@ def beside_health(hooks: WebhookReceiver, path: str, inspector: Mounting | None 
     """
     if TOKEN in secret_places(hooks.sender.scheme) and "{" not in path:
         path = f"{path.rstrip('/')}/{{token}}"
-    health, *probes = _health(hooks)
+    health, live, probe = _health(hooks)
     mounted = [] if inspector is None else _mounted(hooks, inspector)
-    return Starlette(routes=[health, hooks.route(path), *mounted, *probes], lifespan=hooks.lifespan)
+    return Starlette(routes=[health, live, hooks.route(path), *mounted, probe], lifespan=hooks.lifespan)
 
 
 def _mounted(hooks: WebhookReceiver, mounting: Mounting) -> list[BaseRoute]:

@@ -240,6 +240,8 @@ class PollOutcome(NamedTuple):
     """Seconds from the release before which no other lease on the source is given, but an early one."""
     stopped: bool = False
     """Whether it was stopped before it came to an end: then neither a success nor an error is remembered."""
+    partial: bool = False
+    """Whether its error is about a part of what there was: then it is not counted among the failures in a row."""
 
 
 SUCCESS = PollOutcome()

@@ -213,7 +213,8 @@ class Poller:
             polled = await self._pages(lease, lease.cursor if begin is None else begin, progress)
             outcome = PollOutcome(wait=self._interval * random.uniform(*_JITTER))  # noqa: S311
         except Exception as error:
-            outcome = PollOutcome(reason_of(error), self._wait_after(error, lease.failures))
+            is_partial = isinstance(error, NotAllTold)
+            outcome = PollOutcome(reason_of(error), self._wait_after(error, lease.failures), partial=is_partial)
             if not isinstance(error, PollLeaseLost):
                 runtime.polled[f"failed {self.name}"] += 1
             raise

@@ -1040,6 +1040,11 @@ class InboxSuite(_OnTwoStores):
         await inbox.release_poll(await poll(inbox), NOW)
         assert (await poll(inbox)).failures == 0
 
+    async def test_a_poll_that_failed_for_a_part_alone_is_no_failure_in_a_row(self, inbox: Inbox) -> None:
+        await inbox.release_poll(await poll(inbox), NOW, PollOutcome("down"))
+        await inbox.release_poll(await poll(inbox), NOW, PollOutcome("one of them", partial=True))
+        assert [(each.failures, each.error) for each in await inbox.polls()] == [(0, "one of them")]
+
     async def test_of_a_poll_that_was_stopped_nothing_is_remembered_but_its_cursor(self, inbox: Inbox) -> None:
         await inbox.release_poll(await poll(inbox), NOW + 1)
         await inbox.release_poll(await poll(inbox), NOW + 2, PollOutcome("down"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, get_args
 
 import pytest
 
-from tests.postgres import execute, postgres
+from tests.postgres import PATIENCE, execute, postgres
 from webhook_receiver import ConfigurationError
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.errors import InboxUnavailable
@@ -162,8 +163,9 @@ def test_a_session_stays_as_it_is_when_the_server_reads_its_configuration_anew(p
             for name, value in changed.items():
                 execute(url, f"ALTER SYSTEM SET {name} = '{value}'")
             execute(url, "SELECT pg_reload_conf()")
+            deadline = time.monotonic() + PATIENCE
             while connection.execute("SELECT pg_conf_load_time()").fetchone() == before:
-                pass
+                assert time.monotonic() < deadline
             assert connection.execute(shown, [[*changed]]).fetchone() == (["on", "read committed", "hex"],)
         assert execute(url, shown, [*changed]) == [([*changed.values()],)], "it counts for others"
 

@@ -47,7 +47,7 @@ def release(connection: PostgresConnection, job: ReleaseJob) -> bool:
     if job.outcome.stopped:
         return _update(connection, job.poll, change, *values)
     change += ", succeeded = coalesce(%s, succeeded), error = %s, failures = "
-    change += "0" if error is None else "failures + 1"
+    change += "0" if error is None or job.outcome.partial else "failures + 1"
     return _update(connection, job.poll, change, *values, job.succeeded, None if error is None else escaped(error))
 
 

@@ -54,7 +54,7 @@ def _release(connection: WriterConnection, job: ReleaseJob) -> bool:
     if job.outcome.stopped:
         return _update(connection, job.poll, change, *values)
     change += ", succeeded = coalesce(?, succeeded), error = ?, failures = "
-    change += "0" if error is None else "failures + 1"
+    change += "0" if error is None or job.outcome.partial else "failures + 1"
     return _update(connection, job.poll, change, *values, job.succeeded, error)
 
 

@@ -25,7 +25,7 @@ _MOST_TOLD = 320  # entries of the memory
 _MOST_IDLE = 50  # pages in a row with nothing that the listing has not told before
 _MOST_FAILED = 20  # items that are not asked for again in the same walk
 _MOST_OF_AN_ERROR = 200  # characters
-_NEXT_CALL = timedelta(seconds=30)  # after which a call is not the next one of a poll
+_NEXT_CALL = timedelta(seconds=5)  # after which a call is not the next one of a poll
 _MOST_MISSES = 3  # times in a row that a job is not found, which may be the API's fault
 _MISS = timedelta(hours=12)  # between two such times, at least
 _MOST_OPEN = 60  # jobs that are asked for by their ids
