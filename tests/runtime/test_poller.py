@@ -374,6 +374,7 @@ async def test_the_next_poll_is_not_put_off_by_what_a_part_of_it_fails_with(erro
         (found,) = await hooks.inbox.polls()
         assert found.until is not None
         assert most * 0.8 * 60 <= found.until - hooks.runtime.inbox_clock() <= most * 60
+        assert (await health_of(hooks)).state == "failing"
 
 
 async def test_a_source_that_is_not_async_is_told() -> None:

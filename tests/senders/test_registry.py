@@ -72,7 +72,7 @@ def test_every_module_of_a_sender_is_in_the_registry() -> None:
     folder = Path(str(registry.__file__)).parent
     modules = {f"..{name}" for name in modules_in(folder) - NEUTRAL - {"catalogue", "imagery"}}
     of_all = {"__init__", "events", "schemes", "statuses", "access", "api", "api_source", "listings", "polled"}
-    of_all |= {"entries", "memory"}
+    of_all |= {"entries", "memory", "times"}
     names = modules_in(folder / "imagery") - of_all
     modules |= {f"..imagery.{name}" for name in names if not name.endswith("_source")}
     modules |= {f".{name}" for name in modules_in(folder / "catalogue") - {"__init__", "examples", "row"}}

@@ -105,7 +105,7 @@ def polls_of(
 def _poll_health(source: str, poll: Poll | None, unix: float, clock: float) -> PollHealth:
     if poll is None:
         return PollHealth(source, "new", None, None, 0.0, 0, None)
-    state = "failing" if poll.failures else "new" if poll.succeeded is None else "working"
+    state = "failing" if poll.error is not None else "new" if poll.succeeded is None else "working"
     wait = None if poll.leased else max(0.0, (poll.until or clock) - clock)
     since_success, age = (None if at is None else max(0.0, unix - at) for at in (poll.succeeded, poll.moved))
     return PollHealth(source, state, since_success, age, wait, poll.failures, poll.error)
