@@ -204,16 +204,7 @@ def handling(directory: Path, *options: str) -> Generator[subprocess.Popen[str]]
     module(directory)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "app:hooks", "--port", str(port), *options],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with process_of(directory, "serve", "app:hooks", "--port", str(port), *options) as process:
         if "Uvicorn running" not in printed(process, "Application startup complete"):
             printed(process, "Uvicorn running")
         for _ in range(1000):  # several workers say so before they listen
@@ -222,6 +213,22 @@ def handling(directory: Path, *options: str) -> Generator[subprocess.Popen[str]]
             time.sleep(0.01)
         assert run("send", f"http://127.0.0.1:{port}/webhooks", "--secret", SECRET).returncode == 0
         printed(process, "begun")
+        yield process
+
+
+@contextmanager
+def process_of(directory: Path, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Run a command in a folder, in a process and a session of its own; kill what is left of it."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
         yield process
     finally:
         with suppress(ProcessLookupError):  # it has ended, as it should have
@@ -280,15 +287,7 @@ def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
     module(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    process = subprocess.Popen(
-        [*COMMAND, "worker", "app:hooks", "--health-port", url.rpartition(":")[2]],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
+    with process_of(tmp_path, "worker", "app:hooks", "--health-port", url.rpartition(":")[2]) as process:
         printed(process, "Uvicorn running")
         status, found = health(url)
         assert (status, found["ok"], found["state"]) == (200, True, "working")
@@ -302,9 +301,6 @@ def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert "GET /healthz" not in ended(process)
         assert process.returncode == 0
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
 
 
 def test_a_request_that_does_not_end_does_not_hold_up_the_stop(tmp_path: Path) -> None:
@@ -395,7 +391,8 @@ from webhook_receiver import Event, SQLiteInbox, Unsigned, WebhookReceiver
 class Slow(SQLiteInbox):
     async def open(self):
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.1)
+        for _ in range(10):  # in which the loop hears of it
+            await asyncio.sleep(0)
         return await super().open()
 
 hooks = WebhookReceiver(scheme=Unsigned(), inbox=Slow("hooks.db"))
@@ -414,18 +411,9 @@ def test_the_socket_of_a_killed_server_keeps_no_workers_from_their_start(tmp_pat
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(f"{tmp_path}/x.sock")
         killed.listen()
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "app:hooks", "--uds", "x.sock", "--workers", "2"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
+    with process_of(tmp_path, "serve", "app:hooks", "--uds", "x.sock", "--workers", "2") as process:
         printed(process, "Application startup complete")
         with httpx.Client(transport=httpx.HTTPTransport(uds=f"{tmp_path}/x.sock")) as client:
             assert client.get("http://localhost/healthz").status_code == 200
-    finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
+        ended(process)
