@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import subprocess
 import threading
@@ -160,3 +161,19 @@ def test_curl_itself_sends_what_is_read(capturing: tuple[str, Queue[Captured]], 
         unsaid = (b"user-agent", b"accept", b"content-length")  # curl's own, which nobody signs
         ours, theirs = ({pair for pair in each.headers if pair[0] not in unsaid} for each in (read, sent))
         assert ours == theirs, options
+
+
+@pytest.mark.parametrize("quoted", ["'{}'", '"{}"', "$'{}'", "{}"])
+def test_a_long_word_is_kept_from_what_takes_the_square_of_its_length(
+    quoted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, lengths = shlex.split, list[int]()
+
+    def measured(text: str) -> list[str]:
+        lengths.append(len(text))
+        return split(text)
+
+    monkeypatch.setattr("webhook_receiver.capture.curl.shlex.split", measured)
+    body = "x" * 100_000
+    assert from_curl(f"curl http://x/ -d {quoted.format(body)}").body == body.encode()
+    assert lengths[0] < 100

@@ -27,8 +27,8 @@ _IDLE_WITH_VALUE = (
 _SHORT_OPTIONS = "H:d:X:A:e:b:sSvikLfgN046o:m:w:x:E:D:u:"
 _LONG_OPTIONS = [*(f"{each}=" for each in (*_READ, *_IDLE_WITH_VALUE)), *_IDLE]
 
-# One piece of a shell's words: $'...', '...', "...", or a character behind a backslash.
-_PIECE = re.compile(r"""\$'((?:[^'\\]|\\.)*)'|'[^']*'|"(?:[^"\\]|\\.)*"|\\\r?\n|\\.""", re.DOTALL)
+# A piece of a shell's words: $'...', '...', "...", a character behind a backslash, or what is long and has none of it.
+_PIECE = re.compile(r"""\$'((?:[^'\\]|\\.)*)'|'[^']*'|"(?:[^"\\]|\\.)*"|\\\r?\n|\\.|[^\s'"\\$]{1000,}""", re.DOTALL)
 _IN_QUOTES = re.compile(r"\\(?:([$`\"\\])|\r?\n)")
 """What a backslash escapes within double quotes: nothing else, and the end of a line is left out."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{1,4})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
@@ -57,7 +57,7 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
     if re.search(r"\s\^\r?\n|curl\S*\s+\^", command):
         raise ValueError("this curl command is for the shell of Windows (^): copy it as cURL (bash)")
     try:
-        words = shlex.split(_PIECE.sub(_plain, command))
+        words = _words(command)
     except ValueError:
         raise ValueError("the curl command ends within quotes: give all of it, from curl on") from None
     words = words[words[0] == "$" if words else 0 :]
@@ -81,13 +81,36 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
     return SavedRequest(method, url, header_pairs(headers), body or b"")
 
 
+def _words(command: str) -> list[str]:
+    """Return the words of a command.
+
+    `shlex` gets a mark in place of each piece: it takes the square of a word's length.
+
+    Raises:
+        ValueError: it ends within quotes.
+    """
+    mark = next(char for char in map(chr, range(0xF0000, 0x110000)) if char not in command)
+    pieces: list[str] = []
+
+    def marked(piece: re.Match[str]) -> str:
+        if piece[0] in ("\\\n", "\\\r\n"):
+            return ""
+        pieces.append(_plain(piece))
+        return f"{mark}{len(pieces) - 1}{mark}"
+
+    words = shlex.split(_PIECE.sub(marked, command))
+    return [re.sub(f"{mark}([0-9]+){mark}", lambda held: pieces[int(held[1])], word) for word in words]
+
+
 def _plain(piece: re.Match[str]) -> str:
-    """Return a piece of the command, requoted for `shlex`."""
+    """Return what a piece of the command stands for."""
     if piece[1] is not None:
-        return shlex.quote(_ESCAPE.sub(_character, piece[1]))
+        return _ESCAPE.sub(_character, piece[1])
     if piece[0].startswith('"'):
-        return shlex.quote(_IN_QUOTES.sub(lambda escape: escape[1] or "", piece[0][1:-1]))
-    return "" if piece[0] in ("\\\n", "\\\r\n") else piece[0]
+        return _IN_QUOTES.sub(lambda escape: escape[1] or "", piece[0][1:-1])
+    if piece[0].startswith("'"):
+        return piece[0][1:-1]
+    return piece[0][1:] if piece[0].startswith("\\") else piece[0]
 
 
 def _character(escape: re.Match[str]) -> str:
