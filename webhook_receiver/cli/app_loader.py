@@ -115,6 +115,14 @@ def _not_there(module: ModuleType, name: str, found: object, wanted: str) -> typ
     return typer.BadParameter(f"{module.__name__} has nothing called {name}{hint}")
 
 
+def no_receiver_in(target: str) -> typer.BadParameter:
+    """Return the error for an app without a receiver."""
+    return typer.BadParameter(
+        f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette and "
+        "FastAPI are looked through: in another framework name the receiver itself"
+    )
+
+
 def target_of(hooks: WebhookReceiver, near: str) -> str | None:
     """Return the target that `load` finds a receiver by, first looked for in the module of another target."""
     first, _ = _imported(near)

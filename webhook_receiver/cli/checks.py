@@ -10,12 +10,10 @@ import threading
 import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
-
-from typer import BadParameter
 
 from ..errors import ConfigurationError, InboxError
 from ..inbox.base import Inbox
@@ -33,7 +31,7 @@ from ..redaction import summary
 from ..runtime.findings import Finding, no_handlers, of_handlers, of_proof, of_size
 from ..signatures.forwarded import warn_of_proxy_headers
 from ..worker.inline import check_without_inbox
-from .app_loader import NotLoaded, inbox_of, load_app, module_of, target_of
+from .app_loader import NotLoaded, inbox_of, load_app, module_of, no_receiver_in, target_of
 from .hosting import hosts_in, of_host
 from .mounted import all_in
 
@@ -106,10 +104,7 @@ def found(target: str, reference: str | None) -> list[Found]:
         inside = [each.hooks for host in hosts.values() for each in all_in(host)]
         receivers = [*{id(hooks): hooks for hooks in (*first, *inside)}.values()]
         if not receivers:
-            raise BadParameter(
-                f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette "
-                "and FastAPI are looked through: in another framework name the receiver itself"
-            )
+            raise no_receiver_in(target)
         names = {id(hooks): target_of(hooks, target) or hooks.name for hooks in receivers}
         result = [Found(names[id(hooks)], finding) for hooks in receivers for finding in _declared(hooks)]
         for name, host in hosts.items():
@@ -263,7 +258,9 @@ def _of_sqlite(hooks: WebhookReceiver, inbox: Inbox) -> Iterator[Finding]:
     """Yield whether several processes share a file by a SQLite that may damage it then."""
     if not isinstance(inbox, SQLiteInbox) or isinstance(inbox, MemoryInbox):
         return
-    if takes_several_writers(sqlite3.sqlite_version_info) or (hooks.runtime.works and _workers() == 1):
+    from ..settings import alone
+
+    if takes_several_writers(sqlite3.sqlite_version_info) or (hooks.runtime.works and (alone("workers") or 1) == 1):
         return
     yield Finding(
         "sqlite",
@@ -271,14 +268,6 @@ def _of_sqlite(hooks: WebhookReceiver, inbox: Inbox) -> Iterator[Finding]:
         "file to which two write at the same instant (sqlite.org/wal.html#walresetbug). Take a later one: 3.51.3, "
         "3.50.7 or 3.44.6 have the fix; or one process; or PostgreSQL",
     )
-
-
-def _workers() -> int:
-    from ..settings import Settings
-
-    with suppress(ConfigurationError):  # which is told as such
-        return Settings().workers
-    return 1
 
 
 def _check_writable(folder: Path) -> None:

@@ -28,17 +28,14 @@ def schema(
     from ..receiver import WebhookReceiver
     from ..schema.asyncapi import asyncapi
     from ..schema.openapi import openapi
-    from .app_loader import load_app
+    from .app_loader import load_app, no_receiver_in
     from .mounted import Mounted, all_in
 
     output.keep_stdout()  # what the module prints is no part of the document
     app = load_app(target)
     found = [Mounted(app, "")] if isinstance(app, WebhookReceiver) else all_in(app)
     if not found:
-        raise typer.BadParameter(
-            f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette "
-            "and FastAPI are looked through: in another framework name the receiver itself"
-        )
+        raise no_receiver_in(target)
     if kind == "asyncapi":
         document = asyncapi([(hooks, path or None) for hooks, path in found], title=title, version=api_version)
     else:
