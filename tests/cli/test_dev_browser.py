@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.cli.test_dev import Dev, dev, module
 from tests.helpers import SECRET
@@ -104,6 +104,35 @@ def test_each_attempt_is_there_with_its_answer_and_a_rejected_one_leads_to_its_c
         expect(page.locator("table.sent .handler.done", has_text="download").nth(4)).to_be_visible()
         page.get_by_role("button", name="Lost").click()
         expect(sent(page)).to_contain_text("lost")
+
+
+def test_a_response_to_a_button_that_comes_late_does_not_hide_what_has_happened_meanwhile(
+    loop: Dev, tabs: Tabs
+) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        held: list[Route] = []
+        page.route("**/simulator/faults/slow", lambda route: held.append(route))
+        page.get_by_role("button", name="Slow").click()
+        wait_until(page, lambda: bool(held))
+        response = held[0].fetch()
+        assert "under way" in response.text()
+
+        def is_delivered() -> bool:
+            shown = httpx.get(f"{loop.inspector}/simulator", trust_env=False).text
+            return bool(re.search(r'id="said">Delivery \d+, [^<]*: delivered, answered 202<', shown))
+
+        wait_until(page, is_delivered)
+        page.evaluate(  # what the page hears, too
+            """url => new Promise(heard => {
+                const source = new EventSource(url);
+                source.addEventListener("changed", () => { source.close(); setTimeout(heard, 500); });
+            })""",
+            page.locator("#live-switch").get_attribute("data-live"),
+        )
+        held[0].fulfill(response=response)
+        expect(sent(page, "slow").locator(".attempt")).to_contain_text("202")
+        expect(page.locator("#said")).to_have_text(re.compile("delivered, answered 202"))
 
 
 def test_a_page_goes_on_when_the_app_is_started_again_and_ends_with_the_loop(tmp_path: Path, tabs: Tabs) -> None:

@@ -607,6 +607,34 @@ async def test_running_handlers_are_waited_for() -> None:
     assert second not in blocking.began
 
 
+async def test_what_is_on_its_way_to_a_worker_that_stops_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed, ran = list[str](), list[str]()
+
+    def take(worker: Any, owner: Any, claims: Sequence[Claim]) -> bool:
+        handed.extend(claim.delivery.id for claim in claims)  # the event loop has not come to it yet
+        return True
+
+    hooks = durable(f"sqlite:///{tmp_path}/hooks.db")
+
+    @hooks.on(OrderFulfilled)
+    def run(event: OrderFulfilled) -> None:
+        ran.append(f"{event.order_id}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_module.Worker, "_take", take)
+        async with hooks:
+            worker = hooks._runtime._worker
+            assert worker is not None
+            await until(lambda: worker._owner is not None and worker._is_hungry)
+            id = await deliver(hooks)
+    assert (handed, ran) == ([id], [])
+    async with hooks:
+        await settled(hooks, id)
+    assert ran == ["o-1"]
+
+
 async def test_handlers_that_finished_stay_done_when_a_stop_cancels_the_next_one(tmp_path: Path) -> None:
     inbox, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()
     blocking = Blocking(inbox, stop=0)

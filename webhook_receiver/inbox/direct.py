@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
 from .base import Inbox
@@ -46,10 +47,11 @@ class DirectInbox(Inbox, Protocol):
         """
         ...
 
-    async def disown(self, owner: Owner) -> None:
-        """End an owner's sign of life; what it has in hand all the same is under its lease until that ends by itself.
+    async def disown(self, owner: Owner, held: Collection[str] = ()) -> None:
+        """End an owner's sign of life. What was born to it is free, also what is on its way to the worker.
 
         Args:
             owner: the worker.
+            held: the ids of what it does not let go of: that is under its lease until the lease ends by itself.
         """
         ...

@@ -334,7 +334,7 @@ class Worker:
         owner, self._owner = self._owner, None
         if owner is not None and self._direct_inbox is not None:
             try:
-                await self._direct_inbox.disown(owner)
+                await self._direct_inbox.disown(owner, {each.claim.delivery.id for each in self._open})
             except Exception as error:
                 logger.error("%s: its sign of life is left to end by itself: %s", self._receiver, error)
 

@@ -47,7 +47,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -295,11 +295,11 @@ class SQLiteInbox:
             del self._owners[owner.receiver]
         return goes_on
 
-    async def disown(self, owner: Owner) -> None:
+    async def disown(self, owner: Owner, held: Collection[str] = ()) -> None:
         """See `DirectInbox`."""
         if self._owners.get(owner.receiver) is owner:
             del self._owners[owner.receiver]
-        await self._write(owners.disown, owner)
+        await self._write(owners.disown, (owner, held))
 
     async def claim(
         self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None

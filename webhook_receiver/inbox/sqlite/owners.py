@@ -10,7 +10,7 @@ delivery tracks the born lease first, which gives it that row: see `tracking.py`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ def _own(connection: WriterConnection, owner: Owner, now: float, lease: float) -
         if renewed.rowcount == 0:
             connection.execute("DELETE FROM owner WHERE token = ?", (owner.token,))
             return False
-        _look_after(connection, owner, owner.seen)
+        _look_after(connection, owner, owner.seen, owner.in_hand)
 
     def committed(acknowledged: bool) -> None:
         owner.seen = last
@@ -67,15 +67,14 @@ def _own(connection: WriterConnection, owner: Owner, now: float, lease: float) -
     return True
 
 
-def _look_after(connection: Connection, owner: Owner, after: int) -> None:
-    """Track the deliveries of an owner that were put after row `after`: those in its hands as leased, others as free.
+def _look_after(connection: Connection, owner: Owner, after: int, held: Collection[str]) -> None:
+    """Track the deliveries of an owner that were put after row `after`: those that it holds as leased, others as free.
 
-    What it has not in hand was committed by a put that failed all the same, or the worker has let go of it.
+    What it does not hold was committed by a put that failed all the same, or the worker has let go of it.
     """
     found = [each for each in tracking.untracked(connection, after) if each.born and each.born[2] == owner.token]
-    own = [each for each in found if each.id in owner.in_hand]
-    tracking.track_leased(connection, own)
-    tracking.track(connection, [each for each in found if each.id not in owner.in_hand])
+    tracking.track_leased(connection, [each for each in found if each.id in held])
+    tracking.track(connection, [each for each in found if each.id not in held])
 
 
 def tokens(connection: Connection) -> list[int]:
@@ -89,11 +88,11 @@ def remove(connection: Connection, tokens: Sequence[int]) -> None:
         connection.execute(f"DELETE FROM owner WHERE token IN ({rows.placeholders(tokens)})", tokens)
 
 
-def disown(connection: WriterConnection, jobs: Sequence[Owner]) -> list[None]:
-    """End signs of life; what is in hand all the same keeps its lease until that ends by itself."""
-    for owner in jobs:
+def disown(connection: WriterConnection, jobs: Sequence[tuple[Owner, Collection[str]]]) -> list[None]:
+    """End signs of life; what is held all the same keeps its lease until that ends by itself."""
+    for owner, held in jobs:
         if owner.seen is not None:
-            _look_after(connection, owner, owner.seen)
+            _look_after(connection, owner, owner.seen, held)
         connection.execute("DELETE FROM owner WHERE token = ?", (owner.token,))
     return [None] * len(jobs)
 

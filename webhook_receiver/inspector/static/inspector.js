@@ -10,6 +10,7 @@
   let again = 0;
   let owed = false;
   let isPressing = false;
+  let pressed = 0; // buttons that have no response yet
   let refreshing = null;
 
   const says = (state, text) => {
@@ -27,8 +28,10 @@
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (refreshing === live || isAsked() || isSelecting() || isPressing || live.querySelector("[data-busy]")) {
-      owed = true; // not under the hands of somebody who copies a text, presses a button, or asks for a filter
+    if (refreshing === live || isAsked() || isSelecting() || isPressing || pressed) {
+      // Not under the hands of somebody who copies a text, presses a button, or asks for a filter; and not before the
+      // response of a button, which may be older than what is shown by then.
+      owed = true;
       return;
     }
     owed = false;
@@ -128,7 +131,13 @@
   const refused = document.getElementById("refused");
   const isPress = (event) => event.detail.requestConfig.verb !== "get"; // what is live says itself that it was cut
   document.addEventListener("htmx:beforeSend", (event) => {
-    if (isPress(event)) refused.textContent = "";
+    if (!isPress(event)) return;
+    refused.textContent = "";
+    pressed += 1;
+    event.detail.xhr.addEventListener("loadend", () => {
+      pressed -= 1;
+      if (owed) refresh();
+    });
   });
   document.addEventListener("htmx:responseError", (event) => {
     if (!isPress(event)) return;
