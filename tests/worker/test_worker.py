@@ -607,6 +607,96 @@ async def test_running_handlers_are_waited_for() -> None:
     assert second not in blocking.began
 
 
+async def left(path: Path, now: float) -> dict[str, int]:
+    """Return the deliveries in a file that nobody has, each with the number of its crashes."""
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    found = await inbox.claim("up42", 10, LEASE, now)
+    await inbox.close()
+    return {each.delivery.id: each.crashes for each in found}
+
+
+class Stuck(SQLiteInbox):
+    """A file that is slow to settle: it waits until it may go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, min_free=0)
+        self.go_on, self.asked = asyncio.Event(), asyncio.Event()
+
+    async def settle(self, settlement: Settlement, now: float) -> bool:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().settle(settlement, now)
+
+
+async def test_what_was_reached_is_written_though_the_time_of_a_stop_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, ran = Stuck(tmp_path / "hooks.db"), list[str]()
+    hooks = durable(inbox, stop=0)
+    hooks.on(Event, name="handler")(lambda event: ran.append("handler"))
+    still_running = worker_module.Worker._still_running
+
+    async def wait(worker: worker_module.Worker, seconds: float) -> Any:
+        if seconds:  # the cut is behind us
+            inbox.go_on.set()
+            seconds = PATIENCE
+        return await still_running(worker, seconds)
+
+    monkeypatch.setattr(worker_module.Worker, "_still_running", wait)
+    async with hooks:
+        await deliver(hooks)
+        await inbox.asked.wait()
+    assert (await left(tmp_path / "hooks.db", NOW + LEASE + 1), ran) == ({}, ["handler"])
+
+
+async def test_a_lease_that_was_claimed_anew_while_its_delivery_was_handled_ends_with_the_worker(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    blocking = Blocking(SQLiteInbox(tmp_path / "hooks.db", min_free=0), clock=clock)
+    hooks, ran = blocking.hooks, list[str]()
+    hooks.on(Event, name="second")(lambda event: ran.append("second"))
+    (id,) = await fill(hooks, 1)
+    await hooks.inbox.claim("up42", 1, LEASE, clock())  # by a process that dies: from now on it is looked at twice
+    clock.move(LEASE + 1)
+    async with hooks:
+        await until(lambda: blocking.running == 1)
+        worker = hooks._runtime._worker
+        assert worker is not None
+        clock.move(LEASE + 1)  # as a process is stopped and goes on
+        worker.wake()
+        await until(lambda: worker._in_flight[id].next is not None)
+        worker._stopping.set()
+        blocking.go_on.set()
+    assert ([*await left(tmp_path / "hooks.db", clock())], ran) == ([id], [])
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_what_could_not_be_begun_is_given_back_and_is_no_crash(
+    stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, failed = asyncio.Event(), list[str]()
+
+    async def complete(runtime: object, delivery: Delivery) -> None:
+        asked.set()
+        if stops:
+            await asyncio.Event().wait()
+        if not failed:
+            failed.append(delivery.id)
+            raise InboxUnavailable("the disk is full")
+
+    monkeypatch.setattr("webhook_receiver.runtime.Runtime._complete", complete)
+    inbox, ran = SQLiteInbox(tmp_path / "hooks.db", min_free=0), list[str]()
+    hooks = durable(inbox, stop=0, lease=0.3)
+    hooks.on(Event, name="handler")(lambda event: ran.append("handler"))
+    (id,) = await fill(hooks, 1)
+    async with hooks:
+        await asked.wait()
+        if not stops:
+            await settled(hooks, id)
+    assert (await left(tmp_path / "hooks.db", NOW), ran) == (({id: 0}, []) if stops else ({}, ["handler"]))
+
+
 async def test_what_is_on_its_way_to_a_worker_that_stops_is_free_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

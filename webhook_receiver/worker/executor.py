@@ -138,10 +138,17 @@ class InFlight:
         self.timeout = 0.0
         """The seconds that the attempt may take."""
         self.timed_out = False
+        self.is_settling = False
+        """Whether nothing is run any more, and what was reached is being written."""
         self.is_cut_off = False
         """Whether its worker has cancelled it, since it stops or has given the delivery back."""
         self.abandoned = False
         """Whether a handler ignored that its time was up, and the delivery was settled without it."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun, and there is nothing to be written yet."""
+        return self.has_begun and not self.is_settling
 
     def end_turn(self) -> None:
         """End its turn if it has one, so that the next one runs."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from contextvars import copy_context
@@ -25,6 +24,7 @@ from .dispatcher import Dispatcher
 from .executor import Executor, InFlight
 from .limits import Turn, Turns
 from .prefetch import Prefetch
+from .stop_log import log_cut_off, log_left_behind, log_wait
 from .watchdog import Watchdog
 
 logger = logging.getLogger("webhook_receiver")
@@ -81,6 +81,8 @@ class Worker:
         self._open: set[InFlight] = set()
         """The deliveries in flight that have a task of this worker."""
         self._slots = asyncio.Semaphore(options.concurrency)
+        self._let_go: list[Claim] = []
+        """The leases on deliveries that are in flight no more and not settled: they are to be released."""
         self._unfinished = 0
         """The number of deliveries that are ready or running: one that is only being settled needs no room."""
         self._claiming_since: float | None = None
@@ -164,35 +166,20 @@ class Worker:
         claiming, *others = self._tasks
         await self._release_unbegun([in_flight for in_flight in self._open if not in_flight.has_begun])
         await asyncio.wait([claiming])
-        self._log_wait()
+        log_wait(self._receiver, self._open, self._options.stop)
         for in_flight in await self._still_running(self._options.stop):
-            self._log_cut_off(in_flight)
-            in_flight.cut_off()
+            if in_flight.is_running:  # else what was reached is being written
+                log_cut_off(in_flight, self._options.stop)
+                in_flight.cut_off()
         await self._still_running(_PATIENCE)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await self._release([])
         await self._disown()
         self._watchdog.stop()
         for name in self._executor.stop():
-            said = "%s: %s does not end, and is left behind; its lease ends by itself"
-            logger.error(said, self._receiver, name, extra=fields(handler=name, reason="the process stops"))
-
-    def _log_wait(self) -> None:
-        running = Counter(each.handler.name for each in self._open if each.handler is not None)
-        if running:
-            names = ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in running.items())
-            logger.info("%s stops, and waits up to %g s for %s", self._receiver, self._options.stop, names)
-
-    def _log_cut_off(self, in_flight: InFlight) -> None:
-        id, handler, progress = in_flight.claim.delivery.id, in_flight.handler, in_flight.progress
-        if handler is None or progress is None:
-            return  # it is being settled
-        said = "delivery %s: %s was still running after %g s and is cut off, since the process stops: it will run again"
-        extra = fields(
-            delivery_id=id, handler=handler.name, attempt=progress.of(handler).attempts, reason="the process stops"
-        )
-        logger.warning(said, id, handler.name, self._options.stop, extra=extra)
+            log_left_behind(self._receiver, name)
 
     async def _still_running(self, seconds: float) -> list[InFlight]:
         """Wait up to `seconds` for running deliveries; return those that have not ended by then."""
@@ -208,6 +195,8 @@ class Worker:
         await self._release([in_flight.claim for in_flight in ready])
 
     async def _release(self, claims: Sequence[Claim]) -> None:
+        """Release leases, and those that were let go of."""
+        claims, self._let_go = [*claims, *self._let_go], []
         try:
             await self._inbox.release(claims, self._clock())
         except Exception as error:
@@ -255,14 +244,13 @@ class Worker:
 
     async def _claim(self) -> float:
         """Claim as many deliveries as there is room for, then wait until there may be more."""
-        wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
-        wanted -= 0 if self._owner is None else self._owner.on_their_way
+        owner = self._owner
+        wanted = max(0, self._room()) if owner is None else owner.room()
         self._changed.clear()
-        if wanted <= 0 or self._unsettled() > _MOST_UNSETTLED:
+        if not wanted:
             self._is_hungry = False  # until a claim says what has come meanwhile
             await self._changed.wait()  # until one of ours has ended
             return 0
-        owner = self._owner
         before = 0 if owner is None else owner.handed
         asked, now = time.monotonic(), self._clock()
         self._claiming_since = self._claiming_since or asked
@@ -289,7 +277,7 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many deliveries may be born to this worker now. Called in any thread."""
-        if self._stopping.is_set() or self._unsettled() > _MOST_UNSETTLED:
+        if not self.is_working or self._unsettled() > _MOST_UNSETTLED:
             return 0
         return self._options.concurrency + self._prefetch.ahead() - self._unfinished
 
@@ -348,7 +336,11 @@ class Worker:
     def _add(self, claim: Claim, leased_until: float) -> None:
         ours = self._in_flight.get(claim.delivery.id)
         if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
-            ours.next, ours.leased_until = claim, leased_until
+            ours.leased_until = leased_until
+            if ours.has_begun:
+                ours.next = claim
+            else:
+                ours.claim = claim
             return
         if not self._unfinished:
             self._prefetch.begin()
@@ -364,8 +356,13 @@ class Worker:
         try:
             settlement = await self._in_slot(in_flight)
             if settlement is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
+                in_flight.is_settling = True
                 await self._settle(in_flight, settlement)
-        except Exception as error:
+        except BaseException as error:
+            if in_flight.is_running and isinstance(error, InboxError | asyncio.CancelledError):
+                self._let_go.append(in_flight.claim)
+            if not isinstance(error, Exception):
+                raise
             id = in_flight.claim.delivery.id
             log_failure(f"{self._receiver}: delivery {id}: the worker stumbled", error, delivery_id=id)
         finally:
@@ -420,7 +417,9 @@ class Worker:
         self._unfinished -= not in_flight.has_begun
         if self._in_flight.get(in_flight.claim.delivery.id) is in_flight:
             del self._in_flight[in_flight.claim.delivery.id]
-            if in_flight.next is not None and not self._stopping.is_set():
+            if in_flight.next is not None and self._stopping.is_set():
+                self._let_go.append(in_flight.next)
+            elif in_flight.next is not None:
                 self._add(in_flight.next, in_flight.leased_until)
         if not (self._is_hungry and in_flight.leaves_nothing):
             self._changed.set()
@@ -428,6 +427,7 @@ class Worker:
     def _abandon(self, in_flight: InFlight, settlement: Settlement) -> None:
         """Settle a delivery whose handler ignores that its time is up, and let another delivery run."""
         self._free_slot(in_flight)
+        in_flight.is_settling = True
         in_flight.task = self.loop.create_task(self._settle(in_flight, settlement))
         in_flight.task.add_done_callback(lambda task: self._remove(in_flight))
 

@@ -312,6 +312,25 @@ async def test_what_was_committed_by_a_put_that_failed_all_the_same_is_free_at_t
     assert [*await claim(inbox, now=NOW + 10)] == ["d-0"]
 
 
+async def test_a_claim_that_was_committed_and_not_confirmed_takes_no_room(
+    inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: WriterConnection) -> None:
+        raise InboxDamaged("on purpose")
+
+    hands = await hired(inbox, room=2)
+    hands.room = 0
+    await put(inbox, "d-0")
+    hands.room = 2
+    assert inbox._writer is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox._writer, "_confirm", fail)
+        with pytest.raises(InboxDamaged):
+            await claim(inbox)
+    await inbox.check()
+    assert hands.owner.room() == 2
+
+
 async def test_a_put_that_is_cancelled_after_the_commit_has_handed_its_delivery_over(inbox: SQLiteInbox) -> None:
     hands = await hired(inbox)
     begun, goes_on = threading.Event(), threading.Event()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged, InboxUnavailable
@@ -93,9 +94,16 @@ def claim(connection: WriterConnection, jobs: Sequence[ClaimJob]) -> list[tuple[
         job = job._replace(limit=max(0, job.limit - came), time=job.time.begun())
         claims, look_again = _claim_both(connection, job)
         if job.owner is not None:
-            connection.undo += (job.owner.count(len(claims)),)
+            undo = job.owner.count(len(claims))
+            connection.undo += (undo,)
+            connection.after_commit += (partial(_unless_acknowledged, undo),)
         results.append((claims, look_again))
     return results
+
+
+def _unless_acknowledged(undo: Callable[[], None], acknowledged: bool) -> None:
+    if not acknowledged:
+        undo()
 
 
 def _claim_both(connection: WriterConnection, job: ClaimJob) -> tuple[list[Claim], bool]:

@@ -58,7 +58,7 @@ def _own(connection: WriterConnection, owner: Owner, now: float, lease: float) -
         if renewed.rowcount == 0:
             connection.execute("DELETE FROM owner WHERE token = ?", (owner.token,))
             return False
-        _look_after(connection, owner, owner.seen, owner.in_hand)
+        _look_after(connection, owner, owner.seen, frozenset(owner.in_hand))
 
     def committed(acknowledged: bool) -> None:
         owner.seen = last
