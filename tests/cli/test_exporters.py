@@ -20,6 +20,7 @@ import pytest
 from opentelemetry import metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -181,6 +182,37 @@ def test_spans_and_metrics_go_to_a_collector_by_the_standard_variables_and_the_l
     assert [name for name, _ in spans][-1] == "process up42"
     assert ("receive up42" in dict(spans)) == (command == "serve")
     assert dict(spans)["process up42"]["webhook_receiver.handler"] == "app:download"
+
+
+def test_an_attempt_in_a_worker_is_a_child_of_the_receipt_of_serve_and_each_process_has_its_own_instance(
+    tmp_path: Path,
+) -> None:
+    keeps = MODULE.replace("expect_every=3600", "work=False")
+    tmp_path.joinpath("keeps.py").write_text(keeps, encoding="utf-8")
+    with collecting() as (endpoint, posted):
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
+        with running("webhook_receiver", "serve", "keeps:hooks", cwd=tmp_path, environment=environment) as (url, serve):
+            deliver(url, 1)
+            worker = started(tmp_path, "worker", "app:hooks", environment=environment)
+            printed(worker, "OrderFulfilled: app:download: done")
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=30)
+    assert (serve.returncode, worker.returncode) == (0, 0)
+    found: dict[str, tuple[Any, Span]] = {}
+    for path, body in posted:
+        if path == "/v1/traces":
+            for each in ExportTraceServiceRequest.FromString(body).resource_spans:
+                of = told(each.resource.attributes)["service.instance.id"]
+                for span in (span for scope in each.scope_spans for span in scope.spans):
+                    assert span.name not in found
+                    found[span.name] = of, span
+    assert found.keys() == {"receive up42", "process up42"}
+    (one, receipt), (other, attempt) = found["receive up42"], found["process up42"]
+    assert (attempt.trace_id, attempt.parent_span_id) == (receipt.trace_id, receipt.span_id)
+    assert [(link.trace_id, link.span_id) for link in attempt.links] == [(receipt.trace_id, receipt.span_id)]
+    assert one
+    assert other
+    assert one != other
 
 
 def started(folder: Path, *arguments: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
