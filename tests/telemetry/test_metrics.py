@@ -30,9 +30,12 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.errors import RequestError
+from webhook_receiver.inbox import Inbox
+from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.telemetry import figures, names
-from webhook_receiver.telemetry.instruments import COUNTERS, GAUGES, INBOX_GAUGES
+from webhook_receiver.telemetry.instruments import COMMIT_COUNTERS, COUNTERS, GAUGES, INBOX_GAUGES
 from webhook_receiver.telemetry.names import LONGEST, MOST, OTHER, Bounded
+from webhook_receiver.testing.inbox_suite import entry
 
 HOUR = 3600.0
 
@@ -88,6 +91,41 @@ async def test_what_is_received_verified_put_and_attempted_is_counted() -> None:
     assert 0 < commits <= operations
 
 
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+async def test_puts_are_told_beside_the_commits_that_they_shared_and_apart_from_other_operations(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if store == "postgres":
+        inbox: Inbox = await PostgresInbox(request.getfixturevalue("postgres_url")).open()
+    else:
+        inbox = await SQLiteInbox(tmp_path / "hooks.db").open()
+    with collecting() as collected:
+        WebhookReceiver(scheme=Unsigned()).runtime._equip()
+
+        def counted() -> dict[str, float]:
+            found = collected.metrics()
+            return {name: sum(found[f"webhook_receiver.{name}"].values()) for name in COMMIT_COUNTERS}
+
+        def since(before: Mapping[str, float]) -> dict[str, float]:
+            return {name.removeprefix("inbox."): value - before[name] for name, value in counted().items()}
+
+        before = counted()
+        await asyncio.gather(*[inbox.put(entry(f"d-{number}"), NOW) for number in range(50)])
+        found = since(before)
+        assert 1 <= found["commits"] <= 10
+        assert (found["put_commits"], found["put_operations"]) == (found["commits"], found["operations"])
+        assert found["put_operations"] == 50
+        before = counted()
+        await inbox.pause("handler", NOW)
+        lease = await inbox.lease_poll("hooks", "api", HOUR, NOW)
+        assert lease is not None
+        await inbox.put_all([entry("d-50"), entry("d-51")], "page 1", lease, NOW)
+        found = since(before)
+        assert (found["put_commits"], found["put_operations"]) == (0, 0)
+        assert found["operations"] == found["commits"] >= 3
+    await inbox.close()
+
+
 async def test_verifications_are_told_by_the_index_of_the_secret_and_the_age_by_the_signature() -> None:
     hooks = WebhookReceiver(secret=[SECRET, "old"], inbox="memory://", clock=lambda: NOW, work=False)
     with collecting() as collected:
@@ -109,9 +147,13 @@ def test_names_and_units_are_those_of_the_semantic_conventions_where_there_are_s
     with collecting() as collected:
         WebhookReceiver(scheme=Unsigned()).runtime._equip()
         asked = collected.instruments()
-    assert asked.pop(messaging_metrics.MESSAGING_PROCESS_DURATION) == "s"
-    assert {name.partition(".")[0] for name in asked} == {"webhook_receiver"}
-    assert {*COUNTERS, *GAUGES, *INBOX_GAUGES} <= {name.partition(".")[2] for name in asked}
+    conventional = {value for name, value in vars(messaging_metrics).items() if name.startswith("MESSAGING_")}
+    assert messaging_metrics.MESSAGING_CLIENT_CONSUMED_MESSAGES in conventional
+    claimed = {name for name in asked if not name.startswith("webhook_receiver.")}
+    assert claimed == {messaging_metrics.MESSAGING_PROCESS_DURATION} <= conventional
+    assert asked[messaging_metrics.MESSAGING_PROCESS_DURATION] == "s"
+    ours = {name.removeprefix("webhook_receiver.") for name in asked} - claimed
+    assert ours == {*COUNTERS, *GAUGES, *INBOX_GAUGES, *COMMIT_COUNTERS}
 
 
 async def test_depth_and_age_are_seen_of_the_inbox(tmp_path: Path) -> None:

@@ -6,20 +6,32 @@ import threading
 
 
 class CommitCounter:
-    """Counts commits and operations. Numbers only grow; several threads count."""
+    """Counts commits, operations, and the puts among them. Numbers only grow; several threads count."""
 
     def __init__(self) -> None:
         self.commits = 0
         """The number of commits."""
         self.operations = 0
         """The number of operations in them: puts, settlements, and all others that write."""
+        self.put_commits = 0
+        """The number of commits that had a put of a pushed delivery."""
+        self.put_operations = 0
+        """The number of these puts; a page of a poll is put at once, and is none."""
         self._lock = threading.Lock()
 
-    def add(self, operations: int) -> None:
-        """Count a commit of so many operations."""
+    def add(self, operations: int, puts: int) -> None:
+        """Count a commit.
+
+        Args:
+            operations: the number of its operations, puts included.
+            puts: the number of puts of pushed deliveries among them.
+        """
         with self._lock:
             self.commits += 1
             self.operations += operations
+            if puts:
+                self.put_commits += 1
+                self.put_operations += puts
 
 
 COMMITS = CommitCounter()

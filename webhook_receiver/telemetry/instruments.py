@@ -9,7 +9,7 @@ from weakref import WeakSet
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from ..inbox.commits import COMMITS
+from ..inbox.commits import COMMITS, CommitCounter
 from . import names, readings
 from .readings import Attributes, Bounds, Measured, Reading
 
@@ -57,6 +57,19 @@ INBOX_GAUGES: Mapping[str, tuple[Reading, str, str]] = {
 }
 """What one of all the processes on an inbox tells of it."""
 
+COMMIT_COUNTERS: Mapping[str, tuple[Callable[[CommitCounter], int], str, str]] = {
+    "inbox.commits": (lambda of: of.commits, "{commit}", "Commits to inboxes."),
+    "inbox.operations": (lambda of: of.operations, "{operation}", "Operations of all kinds that shared these commits."),
+    "inbox.put_commits": (lambda of: of.put_commits, "{commit}", "Commits that had puts of pushed deliveries."),
+    "inbox.put_operations": (lambda of: of.put_operations, "{operation}", "Puts that shared these commits."),
+}
+"""What the commits to all inboxes of a process are counted by. Operations by commits are the size of a batch; puts by
+the commits that had some, that of a batch of puts."""
+
+
+def _total(count: Callable[[CommitCounter], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: [Observation(count(COMMITS))]
+
 
 class Instruments:
     """The metrics of all receivers of this process, by one provider.
@@ -83,16 +96,8 @@ class Instruments:
             meter.create_observable_counter(_PREFIX + name, [self._callback(reading)], unit, description)
         for name, (reading, unit, description) in {**GAUGES, **INBOX_GAUGES}.items():
             meter.create_observable_gauge(_PREFIX + name, [self._callback(reading)], unit, description)
-        # Of all inboxes of the process. Operations by commits are the size of a batch.
-        meter.create_observable_counter(
-            _PREFIX + "inbox.commits", [lambda _: [Observation(COMMITS.commits)]], "{commit}", "Commits to inboxes."
-        )
-        meter.create_observable_counter(
-            _PREFIX + "inbox.operations",
-            [lambda _: [Observation(COMMITS.operations)]],
-            "{operation}",
-            "Operations that shared these commits.",
-        )
+        for name, (count, unit, description) in COMMIT_COUNTERS.items():
+            meter.create_observable_counter(_PREFIX + name, [_total(count)], unit, description)
 
     def add(self, measured: Measured) -> None:
         """Read these metrics from one more runtime, as long as somebody holds this object."""

@@ -18,6 +18,7 @@ from ...errors import ConfigurationError, InboxUnavailable
 from ..commits import COMMITS
 from ..futures import resolve
 from .connection import MOST_CONNECTIONS, NoConnection, Server, cut, has_ended, translated
+from .insert import put
 from .rows import PostgresConnection, PostgresOperation, Request, Result
 
 logger = logging.getLogger("webhook_receiver")
@@ -204,7 +205,7 @@ class Writer:
                 self._disconnect()  # maybe to another server, now; a new connection is whole
             raise
         self._began = None
-        COMMITS.add(len(requests))
+        COMMITS.add(len(requests), len(requests) if operation is put else 0)
         return results
 
     def _connected(self) -> PostgresConnection:

@@ -16,6 +16,7 @@ from ...errors import InboxDamaged, InboxError, InboxUnavailable
 from ..commits import COMMITS
 from ..futures import resolve
 from .connection import WriterConnection
+from .insert import put
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -173,7 +174,7 @@ class Writer:
                     results[index] = result
             connection.execute("COMMIT")
             connection.committed()
-            COMMITS.add(len(batch))
+            COMMITS.add(len(batch), len(groups.get(put, ())))
         except BaseException as error:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
