@@ -29,7 +29,7 @@ from webhook_receiver import (
     Unsigned,
     WebhookReceiver,
 )
-from webhook_receiver.errors import RequestError
+from webhook_receiver.errors import RequestError, VerificationError
 from webhook_receiver.inbox import Inbox
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.telemetry import figures, names
@@ -141,6 +141,17 @@ async def test_verifications_are_told_by_the_index_of_the_secret_and_the_age_by_
             assert [bucket(found, "receipt.age_seconds", le) for le in ("5.0", "10.0", "60.0", "120.0", "+Inf")] == [
                 *(1, 2, 2, 3, 3)
             ]
+
+
+def test_rejections_that_alerts_are_about_are_told_by_their_reason_before_the_first_one() -> None:
+    own = [each for base in (RequestError, VerificationError) for each in base.__subclasses__()]
+    reasons = {each.__name__ for each in own if each.__module__ == RequestError.__module__} - {"MethodNotAllowed"}
+    assert {"BadSignature", "UnsupportedEncoding", "BodyTooLarge"} <= reasons
+    hooks = WebhookReceiver(scheme=Unsigned())
+    with collecting() as collected:
+        hooks.runtime._equip()
+        found = {reason: collected.value("webhook_receiver.rejections", type=reason) for reason in reasons}
+    assert found == dict.fromkeys(reasons, 0)
 
 
 def test_names_and_units_are_those_of_the_semantic_conventions_where_there_are_some() -> None:

@@ -22,7 +22,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.commands import run
 from tests.helpers import ROOT, SECRET, free_port, running, signed
-from webhook_receiver import SQLiteInbox, WebhookReceiver
+from webhook_receiver import Changes, SQLiteInbox, WebhookReceiver
 
 OPERATIONS = ROOT / "examples" / "operations"
 ALERTS = OPERATIONS / "prometheus-alerts.yml"
@@ -115,6 +115,23 @@ CASES = {
         {"messaging_destination_name": "up42", "error_type": "AddressNotAllowed"},
         "up42 rejects all that comes: AddressNotAllowed.",
         quiet="38m",
+    ),
+    "WebhookPartRejected": Case(
+        {
+            f'webhook_receiver_rejections_total{{{UP42},error_type="BadSignature"}}': "0x10 0+1x90",
+            f'webhook_receiver_rejections_total{{{UP42},error_type="MethodNotAllowed"}}': "0+5x100",
+            f'webhook_receiver_verifications_total{{{UP42},webhook_receiver_secret="0"}}': "0+1x100",
+            f'webhook_receiver_verifications_total{{{UP42},webhook_receiver_secret="1"}}': "0x100",
+            # A few strangers at a receiver that gets little, and many at one that gets much.
+            'webhook_receiver_rejections_total{messaging_destination_name="b",error_type="BodyTooLarge"}': "0+3x3 9x97",
+            'webhook_receiver_verifications_total{messaging_destination_name="b"}': "0x100",
+            'webhook_receiver_rejections_total{messaging_destination_name="c",error_type="BodyTooSlow"}': "0+1x100",
+            'webhook_receiver_verifications_total{messaging_destination_name="c"}': "0+20x100",
+        },
+        "28m",
+        {"messaging_destination_name": "up42", "error_type": "BadSignature"},
+        "up42 rejects 37.78% of what comes: BadSignature.",
+        quiet="24m",
     ),
     "WebhookDeadLetters": Case(
         {f'webhook_receiver_dead_letters_total{{{UP42},instance="{i}"}}': "0x5 1x20" for i in (1, 2)},
@@ -255,7 +272,9 @@ def test_every_alert_fires_when_it_should_and_not_before(tmp_path: Path) -> None
 
 
 def test_the_configuration_is_valid() -> None:
-    for command in (["check", "config", "prometheus.yml"], ["check", "rules", "prometheus-alerts.yml"]):
+    configurations = sorted({each.name for each in OPERATIONS.glob("prometheus*.yml")} - {ALERTS.name})
+    assert len(configurations) == 3
+    for command in (*(["check", "config", each] for each in configurations), ["check", "rules", ALERTS.name]):
         done = subprocess.run([str(PROMTOOL), *command], cwd=OPERATIONS, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -307,6 +326,9 @@ async def download(order: OrderFulfilled) -> None:
 async def orders(cursor: str | None) -> Changes:
     return Changes([b'{{"event": "order.status", "body": {{"orderId": "polled", "status": "CREATED"}}}}'], "1")
 hooks.poll_every(timedelta(minutes=5), orders)
+async def fails(cursor: str | None) -> Changes:
+    raise OSError("away")
+hooks.poll_every(timedelta(minutes=5), fails)
 """
 
 
@@ -315,15 +337,21 @@ def about(order: str) -> bytes:
 
 
 async def two_hours_ago(inbox: Path) -> None:
-    """Have a push come, which its handler still waits for."""
+    """Have a push come, which its handler still waits for, and a source polled that fails since."""
     then = time.time() - 2 * HOUR
     hooks = WebhookReceiver(
         secret=SECRET, inbox=SQLiteInbox(inbox, min_free=0), clock=lambda: then, expect_every=HOUR, work=False
     )
+
+    async def fails(cursor: str | None) -> Changes:
+        return Changes([], "1")
+
+    hooks.poll_every(1, fails)
     async with hooks:
         receipt = await hooks.receive(signed(about("old"), now=then), about("old"))
         assert receipt.response.status == 202
         await hooks.inbox.pause("app:download", then)
+        await hooks.pollers[0].poll()
 
 
 @contextmanager
@@ -372,12 +400,14 @@ def asked(client: httpx.Client, path: str, **given: str) -> Any:
         return found["data"]
 
 
-def firing(client: httpx.Client, *alerts: str) -> None:
-    """Wait until these alerts fire."""
+def firing(client: httpx.Client, *alerts: str, **labels: str) -> None:
+    """Wait until these alerts fire, with these labels."""
     deadline = time.monotonic() + PATIENCE
     while True:
         found = {
-            each["labels"]["alertname"] for each in asked(client, "/alerts")["alerts"] if each["state"] == "firing"
+            each["labels"]["alertname"]
+            for each in asked(client, "/alerts")["alerts"]
+            if each["state"] == "firing" and labels.items() <= each["labels"].items()
         }
         if {*alerts} <= found:
             return
@@ -392,22 +422,28 @@ def test_a_real_prometheus_fires_alerts_and_answers_every_query_of_the_dashboard
     command = ["webhook_receiver", "serve", "app:hooks", "--metrics-port", str(port)]
     with running(*command, cwd=tmp_path) as (url, _), scraping(tmp_path, port) as client:
 
-        def post(order: str, secret: str = SECRET) -> int:
-            headers = [*signed(about(order), secret=secret, now=time.time())]
+        def post(order: str, secret: str = SECRET, encoding: str = "identity") -> int:
+            told = {"content-encoding": encoding}
+            headers = [*signed(about(order), secret=secret, now=time.time(), headers=told)]
             return httpx.post(f"{url}/webhooks", content=about(order), headers=headers, trust_env=False).status_code
 
         firing(client, "WebhookSilence", "WebhookOldestWaiting")
+        firing(client, "WebhookPollLag", webhook_receiver_source="fails")
         assert [post(f"{number}", secret="another") for number in range(10)] == [401] * 10
         firing(client, "WebhookSignaturesRejected")
         assert run("inbox", "resume", "hooks.db", "app:download", cwd=tmp_path).returncode == 0
         assert [post(order) for order in ("dead-1", "dead-1", "dead-2", "again")] == [202, 200, 202, 202]
         firing(client, "WebhookDeadLetters")
+        assert [post(f"{number}", encoding="br") for number in range(20)] == [415] * 20
+        firing(client, "WebhookPartRejected", error_type="UnsupportedEncoding")
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         assert post("lost") == 503
         firing(client, "WebhookNotStored")
         tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
-        empty = {expression for panel in DASHBOARD["panels"] for expression in without_data(client, panel)}
-        assert empty == set()
+        deadline = time.monotonic() + PATIENCE  # the inbox is looked at again some seconds after it has come back
+        while empty := {expression for panel in DASHBOARD["panels"] for expression in without_data(client, panel)}:
+            assert time.monotonic() < deadline, empty
+            time.sleep(0.1)
         (receiver,) = (each for each in DASHBOARD["templating"]["list"] if each["name"] == "receiver")
         assert re.fullmatch(r"label_values\((\w+), (\w+)\)", receiver["query"])
         names = asked(client, "/label/messaging_destination_name/values")

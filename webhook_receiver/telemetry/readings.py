@@ -93,7 +93,8 @@ _REASONS = dict.fromkeys(
     (
         *("InboxUnavailable", "InboxDamaged", "InboxError", "KeysUnavailable", "Overloaded"),
         *("BadSignature", "MissingSignature", "MalformedSignature", "StaleSignature", "UnexpectedSignature"),
-        *("BodyMismatch", "AddressNotAllowed", "BodyTooLarge", "BodyTooSlow"),
+        *("BodyMismatch", "AddressNotAllowed", "BodyTooLarge", "BodyTooSlow", "BodyIncomplete"),
+        *("InvalidContentLength", "UnsupportedEncoding", "MalformedChallenge"),
     ),
     0,
 )
