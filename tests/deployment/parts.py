@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import yaml
 
 from tests.commands import COMMAND
 from tests.helpers import ROOT, order, printed, signed
@@ -37,6 +38,7 @@ class Part:
         command: its command line.
         environment: its environment, that of the image included.
         port: the port that others are told.
+        scraped: the port at which the configuration of Prometheus has its metrics.
         paths: the paths of its probes.
         check: the command that tells whether it is well.
         patience: the seconds after which it is killed when it was told to end.
@@ -46,6 +48,7 @@ class Part:
     command: Sequence[str]
     environment: Mapping[str, str]
     port: int | None = None
+    scraped: int | None = None
     paths: Sequence[str] = ()
     check: Sequence[str] = ()
     patience: float = 0.0
@@ -96,6 +99,24 @@ def replaced(text: str, places: Mapping[str, str]) -> str:
     for place, other in places.items():
         text = text.replace(place, other)
     return text
+
+
+def scrapes(name: str) -> dict[str, tuple[str, int]]:
+    """Return the one host and port that each job of a configuration of Prometheus scrapes."""
+    config = yaml.safe_load(OPERATIONS.joinpath(name).read_text(encoding="utf-8"))
+    found: dict[str, tuple[str, int]] = {}
+    for job in config["scrape_configs"]:
+        targets = [each for given in job.get("static_configs", ()) for each in given["targets"]]
+        targets += [f"{each}:{given['port']}" for given in job.get("dns_sd_configs", ()) for each in given["names"]]
+        ((host, _, port),) = (each.rpartition(":") for each in targets)
+        found[job["job_name"]] = host, int(port)
+    return found
+
+
+def told_metrics(port: int) -> bool:
+    """Return whether a process tells its metrics at a port of this machine."""
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+    return answer.is_success and "webhook_receiver_silence_limit_seconds{" in answer.text
 
 
 def secret_in(file: Path) -> Path:

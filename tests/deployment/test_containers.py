@@ -25,8 +25,10 @@ from tests.deployment.parts import (
     image,
     own,
     replaced,
+    scrapes,
     secret_in,
     started,
+    told_metrics,
 )
 from tests.helpers import ROOT, free_port, printed
 from webhook_receiver.options import seconds
@@ -34,8 +36,11 @@ from webhook_receiver.settings import PREFIX, Settings
 
 COMPOSE = OPERATIONS / "docker" / "compose.yml"
 MANIFESTS = sorted(OPERATIONS.joinpath("kubernetes").glob("*.yml"))
+DOCKERFILE = COMPOSE.with_name("Dockerfile").read_text(encoding="utf-8")
 DEPLOYED = [COMPOSE, *MANIFESTS]
 PORTS = {"serve": Settings().port, "worker": 8081}
+JOBS = {"serve": "webhook-receiver", "worker": "webhook-worker"}
+"""The job of Prometheus of each process."""
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -50,6 +55,7 @@ def parts_of(file: Path) -> list[Part]:
 
 def of_compose(file: Path) -> Iterator[Part]:
     (document,) = documents(file)
+    scraped = dict(scrapes("prometheus-compose.yml").values())
     for name, service in document["services"].items():
         if service["image"] != document["x-receiver"]["image"]:
             continue
@@ -59,6 +65,7 @@ def of_compose(file: Path) -> Iterator[Part]:
             service["command"],
             {**image()[0], **service["environment"]},
             port=int(published),
+            scraped=scraped.get(name),
             check=service.get("healthcheck", {}).get("test", [""])[1:],
             patience=seconds(service["stop_grace_period"]),
         )
@@ -66,6 +73,7 @@ def of_compose(file: Path) -> Iterator[Part]:
 
 def of_kubernetes(file: Path) -> Iterator[Part]:
     pods = [each["spec"]["template"]["spec"] for each in documents(file) if each["kind"] == "Deployment"]
+    scraped = scrapes("prometheus-kubernetes.yml")
     for pod in pods:
         for container in [*pod.get("initContainers", []), *pod["containers"]]:
             before = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
@@ -75,6 +83,7 @@ def of_kubernetes(file: Path) -> Iterator[Part]:
                 container["command"],
                 {**image()[0], **{each["name"]: each["value"] for each in container["env"]}},
                 port=container.get("ports", [{"containerPort": None}])[0]["containerPort"],
+                scraped=scraped[JOBS[container["name"]]][1] if container["name"] in JOBS else None,
                 paths=[path for kind in PROBES for path in probed(container, kind)],
                 patience=pod["terminationGracePeriodSeconds"] - float(before[1]),
             )
@@ -96,6 +105,7 @@ def test_what_is_deployed_stores_handles_answers_its_probes_and_ends_in_time(
     secret_in(tmp_path / "secrets" / "webhook")
     tmp_path.joinpath("secrets", "inbox").write_text(empty_database, encoding="utf-8")
     ports = {name: free_port() for name in PORTS}
+    metrics = {name: free_port() for name in PORTS}
     places = {"/run/secrets/webhooks": str(tmp_path / "secrets"), "/run/secrets": str(tmp_path / "secrets")}
     places |= {"/var/lib/webhooks": str(tmp_path)}
     with ExitStack() as running:
@@ -104,7 +114,10 @@ def test_what_is_deployed_stores_handles_answers_its_probes_and_ends_in_time(
             environment = {name: replaced(value, places) for name, value in part.environment.items()}
             assert {name for name in environment if name.startswith("WEBHOOK_")} <= known_variables()
             environment |= {f"{PREFIX}PORT": str(ports["serve"])}
-            command = here(part.command, {str(PORTS["worker"]): str(ports["worker"])})
+            places_of_ports = {str(PORTS["worker"]): str(ports["worker"])}
+            if part.scraped is not None:
+                places_of_ports |= {str(part.scraped): str(metrics[part.name])}
+            command = here(part.command, places_of_ports)
             if part.name not in PORTS:
                 done = subprocess.run(command, cwd=tmp_path, env=own(environment), capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr
@@ -116,6 +129,8 @@ def test_what_is_deployed_stores_handles_answers_its_probes_and_ends_in_time(
             check(part, ports[part.name])
         assert deliver(f"http://127.0.0.1:{ports['serve']}/webhooks", "o-7") == 202
         printed(processes["worker"], "ready to download: o-7")
+        for name, port in metrics.items():
+            assert told_metrics(port), f"{name} has no metrics where Prometheus looks for them"
         for part in parts_of(file):
             if part.name in PORTS:
                 ended(processes[part.name], part.patience)
@@ -163,16 +178,21 @@ def test_the_manifests_are_of_their_kinds(file: Path) -> None:
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
 def test_what_the_manifests_name_is_in_them(file: Path) -> None:
     found = documents(file)
-    (service,) = (each for each in found if each["kind"] == "Service")
+    services = {each["metadata"]["name"]: each["spec"] for each in found if each["kind"] == "Service"}
     (ingress,) = (each for each in found if each["kind"] == "Ingress")
     pods = [each["spec"]["template"] for each in found if each["kind"] == "Deployment"]
-    (chosen,) = (each for each in pods if each["metadata"]["labels"] == service["spec"]["selector"])
-    names = {port["name"] for container in chosen["spec"]["containers"] for port in container["ports"]}
-    assert service["spec"]["ports"][0]["targetPort"] in names
+    for service in services.values():
+        (chosen,) = (each for each in pods if each["metadata"]["labels"] == service["selector"])
+        ports = {port["name"]: port for container in chosen["spec"]["containers"] for port in container["ports"]}
+        (port,) = service["ports"]
+        assert port["targetPort"] in ports
+        if service.get("clusterIP") == "None":  # who asks for it gets the pods' addresses, and takes their port
+            assert port["port"] == ports[port["targetPort"]]["containerPort"]
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
     assert path["path"] == Settings().path
-    assert path["backend"]["service"]["name"] == service["metadata"]["name"]
-    assert path["backend"]["service"]["port"]["name"] in {each["name"] for each in service["spec"]["ports"]}
+    (reached,) = services[path["backend"]["service"]["name"]]["ports"]
+    assert path["backend"]["service"]["port"]["name"] == reached["name"]
+    assert reached["targetPort"] == "http"
     claims = {each["metadata"]["name"] for each in found if each["kind"] == "PersistentVolumeClaim"}
     for pod in pods:
         volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
@@ -183,6 +203,27 @@ def test_what_the_manifests_name_is_in_them(file: Path) -> None:
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             assert {each["name"] for each in container["volumeMounts"]} <= volumes.keys()
             assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
+def test_prometheus_finds_the_pods_and_their_ports_by_headless_services(file: Path) -> None:
+    services = {each["metadata"]["name"]: each["spec"] for each in documents(file) if each["kind"] == "Service"}
+    headless = {
+        (name, each["port"])
+        for name, service in services.items()
+        if service.get("clusterIP") == "None" and service["publishNotReadyAddresses"]
+        for each in service["ports"]
+    }
+    assert headless == {*scrapes("prometheus-kubernetes.yml").values()}
+
+
+def test_prometheus_finds_the_services_of_the_compose_file_by_their_names_and_nobody_else_does() -> None:
+    (document,) = documents(COMPOSE)
+    for job, (host, port) in scrapes("prometheus-compose.yml").items():
+        assert job == JOBS[host]
+        service = document["services"][host]
+        assert service["command"][-2:] == ["--metrics-port", str(port)]
+        assert not any(f":{port}" in each for each in service.get("ports", ()))
 
 
 def test_what_the_image_is_made_of_is_in_the_folder_in_which_it_is_built() -> None:
@@ -208,5 +249,7 @@ def test_the_image_serves_as_a_user_of_its_own_on_its_port() -> None:
     assert int(user) > 0
     assert any(f"--uid {user} " in line for line in instructions["RUN"])
     assert {name for name in environment if name.startswith("WEBHOOK_")} <= known_variables()
+    (extras,) = (line for line in DOCKERFILE.splitlines() if "pip install" in line)
+    assert "prometheus" in extras.partition("[")[2].partition("]")[0].split(",")
     version = instructions["FROM"][0].removeprefix("python:").removesuffix("-slim")
     assert f'"Programming Language :: Python :: {version}"' in ROOT.joinpath("pyproject.toml").read_text("utf-8")

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.parts import OPERATIONS, STOP, deliver, ended, here, own, secret_in, started
+from tests.deployment.parts import (
+    OPERATIONS,
+    STOP,
+    deliver,
+    ended,
+    here,
+    own,
+    scrapes,
+    secret_in,
+    started,
+    told_metrics,
+)
 from tests.helpers import free_port, printed
 from webhook_receiver.settings import Settings
 
@@ -43,14 +54,21 @@ def test_the_units_start_a_receiver_on_the_passed_socket_and_a_worker(tmp_path: 
     environment = environment_of(unit, tmp_path)
     assert environment_of(worker, tmp_path) == environment
     passed = [f"--setenv={name}={value}" for name, value in own(environment).items()]
-    command = ["systemd-socket-activate", f"--listen={url}", *passed, *here(shlex.split(unit["ExecStart"][0]))]
-    handles = here(shlex.split(worker["ExecStart"][0]), {"8081": str(free_port())})
+    places = {"8081": str(free_port())}
+    metrics = [free_port(), free_port()]
+    places |= {
+        str(port): str(free) for (_, port), free in zip(scrapes("prometheus.yml").values(), metrics, strict=True)
+    }
+    serves = here(shlex.split(unit["ExecStart"][0]), places)
+    command = ["systemd-socket-activate", f"--listen={url}", *passed, *serves]
+    handles = here(shlex.split(worker["ExecStart"][0]), places)
     with (
         started(handles, environment, tmp_path, until="Uvicorn running") as working,
         started(command, {}, tmp_path, until="Listening on") as serving,  # it starts with the first connection
     ):
         assert deliver(f"http://{url}/webhooks", "o-7") == 202
         printed(working, "ready to download: o-7")
+        assert [told_metrics(port) for port in metrics] == [True, True], "not where Prometheus looks for them"
         ended(serving, float(unit["TimeoutStopSec"][0]))
         ended(working, float(worker["TimeoutStopSec"][0]))
 
