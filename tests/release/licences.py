@@ -87,12 +87,14 @@ def licence(name: str) -> str:
     return " AND ".join(_SPELT.get(each, each) for each in " AND ".join(said).split(" AND "))
 
 
+def needed_for(extras: set[str]) -> str:
+    """Return what a dependency is for, as the guide has it, of the extras that need it."""
+    return "the package" if "" in extras else ", ".join(f"`{each}`" for each in sorted(extras))
+
+
 def page() -> str:
     """Return the page of the guide."""
-    rows: list[str] = []
-    for name, extras in sorted(shipped().items()):
-        needs = "the package" if "" in extras else ", ".join(f"`{each}`" for each in sorted(extras))
-        rows.append(f"| {name} | {licence(name)} | {needs} |")
+    rows = [f"| {name} | {licence(name)} | {needed_for(extras)} |" for name, extras in sorted(shipped().items())]
     return HEAD + "\n".join(rows) + "\n"
 
 
