@@ -12,12 +12,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ import pytest
 from tests.cli.test_commands import on_a_terminal
 from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, serving
+from tests.postgres import execute, load_version_2
 from webhook_receiver.cli.hosting import of_host
 
 OLD = ROOT / "tests" / "inbox" / "old"
@@ -65,6 +67,11 @@ def findings(
     assert done.returncode == (1 if "error" in levels else 4 if levels else 0), done.stderr
     assert all(each.keys() == {"level", "where", "check", "message"} for each in found)
     return found
+
+
+def errors(folder: Path, source: str) -> list[dict[str, Any]]:
+    """Return the errors in an app: of the suite's server, whose fsync is off, there are warnings."""
+    return [each for each in findings(folder, source) if each["level"] == "error"]
 
 
 def said(found: Sequence[dict[str, Any]]) -> str:
@@ -403,11 +410,58 @@ def test_an_old_file_is_warned_of_and_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_server_without_the_tables_is_an_error_and_with_them_is_none(tmp_path: Path, empty_database: str) -> None:
     source = GOOD.replace("sqlite:///hooks.db", empty_database)
-    (found,) = [each for each in findings(tmp_path, source) if each["level"] == "error"]
+    (found,) = errors(tmp_path, source)
     assert found["check"] == "inbox"
     assert "has no tables of the inbox: run  webhook-receiver inbox migrate URL" in found["message"]
     assert run("inbox", "migrate", empty_database, cwd=tmp_path).returncode == 0
-    assert [each for each in findings(tmp_path, source) if each["level"] == "error"] == []
+    assert errors(tmp_path, source) == []
+
+
+def test_a_server_with_the_tables_of_an_older_version_is_an_error_and_they_stay(
+    tmp_path: Path, empty_database: str
+) -> None:
+    load_version_2(empty_database)
+    source = GOOD.replace("sqlite:///hooks.db", empty_database)
+    before = execute(empty_database, "SELECT name FROM webhook_receiver.migration ORDER BY 1")
+    (found,) = errors(tmp_path, source)
+    assert found["check"] == "inbox"
+    assert "has older tables: run  webhook-receiver inbox migrate URL" in found["message"]
+    assert execute(empty_database, "SELECT name FROM webhook_receiver.migration ORDER BY 1") == before
+    assert run("inbox", "migrate", empty_database, cwd=tmp_path).returncode == 0
+    assert errors(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    ("rights", "lacking"),
+    [
+        ("SELECT", "permission denied for "),
+        ("SELECT, INSERT, UPDATE", "this role lacks rights in the schema webhook_receiver"),
+        ("SELECT, INSERT, UPDATE, DELETE", ""),
+    ],
+)
+def test_a_role_that_may_not_do_all_that_a_process_does_is_an_error(
+    tmp_path: Path, postgres_url: str, reader: str, rights: str, lacking: str
+) -> None:
+    execute(
+        postgres_url,
+        f"GRANT USAGE ON SCHEMA webhook_receiver TO {reader};"
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook_receiver TO {reader};"
+        f"GRANT {rights} ON ALL TABLES IN SCHEMA webhook_receiver TO {reader}",
+    )
+    theirs = postgres_url.replace("postgres@", f"{reader}@")
+    found = errors(tmp_path, GOOD.replace("sqlite:///hooks.db", theirs))
+    assert [each["check"] for each in found] == ["inbox"] * bool(lacking)
+    assert lacking in said(found)
+    assert not lacking or "webhook-receiver inbox migrate URL --grant ROLE" in said(found)
+
+
+@pytest.fixture
+def reader(postgres_url: str) -> Generator[str]:
+    """A role that owns nothing."""
+    name = f"reader_{uuid4().hex}"
+    execute(postgres_url, f"CREATE ROLE {name} LOGIN")
+    yield name
+    execute(postgres_url, f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 def test_an_inbox_that_the_import_opens_is_warned_of(tmp_path: Path) -> None:
@@ -630,13 +684,91 @@ def test_a_lifespan_that_does_not_name_the_receiver_or_only_asks_it_something_do
     tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In this process, since each is told by the same code as below."""
-    module = ModuleType("main")
-    module.__file__ = str(tmp_path / "main.py")
-    monkeypatch.setitem(sys.modules, "main", module)
-    monkeypatch.chdir(tmp_path)
-    exec(lifespan(argument), vars(module))
+    module = executed(lifespan(argument), tmp_path, monkeypatch)
     found = [finding.check for _, finding in of_host(module.app, "main:app")]
     assert found == ([] if LIFESPANS[argument] else ["lifespan"])
+
+
+LITESTAR = """
+from litestar import Litestar, asgi
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+async def other(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body"})
+
+def at(path, app=None, is_mount=True):
+    return asgi(path, is_mount=is_mount, copy_scope=True)(app or hooks)
+
+app = Litestar(ARGUMENTS, logging_config=None)
+app.state.receivers = [hooks]
+"""
+LITESTAR_LIFESPANS = {
+    "lifespan=[hooks.lifespan]": True,
+    "lifespan=[hooks]": True,
+    "lifespan=[starts_not, starts]": True,
+    "lifespan=[of_the_state]": True,
+    "on_startup=[hooks.__aenter__]": True,
+    "lifespan=[starts_not]": False,
+    "lifespan=[of_other_state]": False,
+    "": False,
+}
+
+
+def litestar(arguments: str) -> str:
+    functions = FUNCTIONS.replace("hooks.__class__ = Begins", "")  # Litestar looks for names in a class's own module
+    return f"from typing import Any\n{GOOD}{functions}{LITESTAR.replace('ARGUMENTS', arguments)}"
+
+
+@pytest.mark.parametrize("argument", LITESTAR_LIFESPANS)
+def test_a_litestar_that_does_not_start_its_receiver_is_found(
+    tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = litestar(f'[at("/webhooks")], {argument}'.removesuffix(", "))
+    if not argument:
+        for target in ("main:app", "main:hooks"):
+            (one,) = findings(tmp_path, source, target=target)
+            assert (one["level"], one["check"], one["where"]) == ("warning", "lifespan", "main:app")
+            assert "Say lifespan=[hooks.lifespan], or" in one["message"]
+    module = executed(source, tmp_path, monkeypatch)
+    found = [finding.check for _, finding in of_host(module.app, "main:app")]
+    assert found == ([] if LITESTAR_LIFESPANS[argument] else ["lifespan"])
+
+
+LITESTAR_ROUTES = {
+    "[at('/webhooks')]": None,
+    "[at('/webhooks', is_mount=False), at('/', other)]": None,
+    "[at('/webhooks', Starlette(routes=[hooks.route('/in')]))]": None,
+    "[at('/webhooks'), at('/', other)]": "the route '/' before the receiver's",
+    "[at('/webhooks'), at('/web', other)]": "the route '/web' before the receiver's",
+    "[at('/webhooks', Starlette(routes=[Mount('/', other), hooks.route('/in')]))]": "the route '' before",
+}
+
+
+@pytest.mark.parametrize("routes", LITESTAR_ROUTES)
+def test_a_litestar_that_does_not_pass_a_post_on_to_its_receiver_is_found(
+    routes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = litestar(f"{routes}, lifespan=[hooks.lifespan]").replace("sqlite:///hooks.db", "memory://")
+    module = executed(source, tmp_path, monkeypatch)
+    messages = [finding.message for _, finding in of_host(module.app, "main:app")]
+    assert len(messages) == (LITESTAR_ROUTES[routes] is not None)
+    assert all(str(LITESTAR_ROUTES[routes]) in each for each in messages)
+    with serving(module.app) as url:
+        path = "/webhooks/in" if "/in" in routes else "/webhooks"
+        status = httpx.post(f"{url}{path}", trust_env=False).status_code
+    assert (status == 401) == (LITESTAR_ROUTES[routes] is None)  # the receiver's own: it has no signature
+
+
+def executed(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the module `main` of this source, in this process."""
+    module = ModuleType("main")
+    module.__file__ = str(folder / "main.py")
+    monkeypatch.setitem(sys.modules, "main", module)
+    monkeypatch.chdir(folder)
+    exec(source, vars(module))
+    return module
 
 
 @pytest.mark.parametrize("host", ["Starlette", "FastAPI"])
@@ -712,10 +844,8 @@ from starlette.routing import Host, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 async def other(*_): return Response("other")
 """
-    monkeypatch.chdir(tmp_path)
-    module = ModuleType("main")
     source = GOOD.replace('[hooks.route("/webhooks")]', routes).replace("sqlite:///hooks.db", "memory://")
-    exec(begin + source, vars(module))
+    module = executed(begin + source, tmp_path, monkeypatch)
     messages = [finding.message for _, finding in of_host(module.app, "main:app") if finding.check == "mount"]
     assert len(messages) == (ROUTES[routes] is not None)
     assert all(str(ROUTES[routes]) in each for each in messages)
@@ -736,7 +866,8 @@ async def other_post(): ...
 app = FastAPI(lifespan=hooks.lifespan)
 """
     good, bad = "app.include_router(router, prefix='/a')\n", "app.include_router(other, prefix='/a')\n"
-    assert findings(tmp_path, GOOD + included + good + bad, target="main:app") == []
+    for target in ("main:app", "main:hooks"):
+        assert findings(tmp_path, GOOD + included + good + bad, target=target) == []
     (found,) = findings(tmp_path, GOOD + included + bad + good, target="main:app")
     assert (found["check"], "before the receiver's" in found["message"]) == ("mount", True)
 

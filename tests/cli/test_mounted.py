@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from litestar import Litestar, asgi
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -36,6 +38,11 @@ def mounted_in_fastapi(hooks: WebhookReceiver) -> FastAPI:
     return app
 
 
+def litestar(path: str, app: ASGIApp, *, is_mount: bool = True) -> ASGIApp:
+    # Its own configuration of logs would set up the root logger for all tests that follow.
+    return cast("ASGIApp", Litestar([asgi(path, is_mount=is_mount, copy_scope=True)(app)], logging_config=None))
+
+
 APPS: dict[str, MakeApp] = {
     "a route": lambda hooks: Starlette(routes=[hooks.route("/webhooks")]),
     "a route at the root": lambda hooks: Starlette(routes=[hooks.route("/")]),
@@ -53,6 +60,11 @@ APPS: dict[str, MakeApp] = {
     "FastAPI's routes": lambda hooks: FastAPI(routes=[hooks.route("/webhooks")]),
     "FastAPI's mount": mounted_in_fastapi,
     "FastAPI's routers": fastapi_with,
+    "Litestar's mount": lambda hooks: litestar("/webhooks", hooks),
+    "a route of Litestar's": lambda hooks: litestar("/webhooks", hooks, is_mount=False),
+    "an app in Litestar": lambda hooks: litestar("/a", Starlette(routes=[hooks.route("/b")])),
+    "middleware in Litestar": lambda hooks: litestar("/a", CORSMiddleware(hooks)),
+    "Litestar in an app": lambda hooks: Starlette(routes=[Mount("/a", litestar("/b", hooks))]),
 }
 
 

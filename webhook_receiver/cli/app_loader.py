@@ -118,8 +118,8 @@ def _not_there(module: ModuleType, name: str, found: object, wanted: str) -> typ
 def no_receiver_in(target: str) -> typer.BadParameter:
     """Return the error for an app without a receiver."""
     return typer.BadParameter(
-        f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of Starlette and "
-        "FastAPI are looked through: in another framework name the receiver itself"
+        f"{target} has no receiver among its routes: give it one, hooks.route(path). Only routes of "
+        "Starlette, FastAPI and Litestar are looked through: in another framework name the receiver itself"
     )
 
 

@@ -147,7 +147,7 @@ def _targets(plan: Plan, by_secret: str, environment: str) -> tuple[list[Target]
     if not mounted:
         raise typer.BadParameter(
             f"there is no receiver among the routes of {plan.target}: give it one with hooks.route(path), or name the "
-            "receiver itself; routes of Starlette and FastAPI are looked through"
+            "receiver itself; routes of Starlette, FastAPI and Litestar are looked through"
         )
     targets = [_target(each.hooks, plan.base_url + each.path, plan, by_secret, environment) for each in mounted]
     return targets, unreached_in(served)

@@ -1,4 +1,4 @@
-"""How an app of Starlette or FastAPI hosts its receivers: whether it starts them, and answers at their paths."""
+"""How an app of Starlette, FastAPI or Litestar hosts its receivers: if it starts them, and answers at their paths."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from urllib.parse import urlsplit
 
 from ..receiver import WebhookReceiver
 from ..runtime.findings import Finding
-from .mounted import all_in, instead_of
+from .mounted import all_in, instead_of, part_at
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _ASKING = {*dir(WebhookReceiver)} - {"lifespan", "__aenter__", "runtime"}  # what of a receiver does not start it
+_BEFORE_OTHERS = "Put hooks.route(path) before other routes, with no method left out"
+_OF_LITESTAR = (
+    "Of two mounts Litestar takes the one whose path is the beginning of the other's, whatever their order: give the "
+    "receiver a path that begins with that of no other mount"
+)
 _DEEPEST = 8  # functions inside one another that a lifespan is followed through
 
 
@@ -32,7 +37,7 @@ def hosts_in(module: ModuleType) -> dict[str, object]:
 
 def _parts(app: object) -> Iterator[object]:
     for route in getattr(app, "routes", ()):
-        part = getattr(route, "app", None)
+        part = part_at(route)
         if part is not None:
             yield part
             yield from _parts(part)
@@ -45,6 +50,8 @@ def of_host(app: object, name: str) -> Iterator[tuple[WebhookReceiver, Finding]]
         app: the outermost app, whose lifespan the server runs.
         name: its name, for messages.
     """
+    in_litestar = hasattr(app, "asgi_router")
+    lifespan = "[hooks.lifespan]" if in_litestar else "hooks.lifespan"
     for hooks, path in all_in(app):
         if path.endswith("/") and path != "/" and not _is_registered_with_slash(hooks):
             bare = path.rstrip("/")
@@ -62,8 +69,8 @@ def of_host(app: object, name: str) -> Iterator[tuple[WebhookReceiver, Finding]]
                 hooks,
                 Finding(
                     "mount",
-                    f"{name} does not pass POST {instead[0]} on to the receiver; what answers is {instead[1]}. Put "
-                    "hooks.route(path) before other routes, with no method left out",
+                    f"{name} does not pass POST {instead[0]} on to the receiver; what answers is {instead[1]}. "
+                    f"{_OF_LITESTAR if in_litestar else _BEFORE_OTHERS}",
                 ),
             )
         if not _starts(app, hooks):
@@ -72,8 +79,8 @@ def of_host(app: object, name: str) -> Iterator[tuple[WebhookReceiver, Finding]]
                 Finding(
                     "lifespan",
                     f"{name} does not start the receiver in its lifespan: it starts with the first delivery, and after "
-                    "a restart what is stored waits for the next one. Say lifespan=hooks.lifespan, or `async with "
-                    "hooks:` in the lifespan of the outermost app; that of a mounted one is not run",
+                    f"a restart what is stored waits for the next one. Say lifespan={lifespan}, or `async with hooks:` "
+                    "in the lifespan of the outermost app; that of a mounted one is not run",
                 ),
             )
 
@@ -92,7 +99,9 @@ def _starts(app: object, hooks: WebhookReceiver) -> bool:
         app = getattr(app, "app")  # noqa: B009 - of whatever type it is
     router = getattr(app, "router", app)
     lifespan = getattr(router, "lifespan_context", None)
-    state: Mapping[str, object] = vars(getattr(app, "state", None) or object).get("_state", {})
+    if (managers := getattr(app, "_lifespan_managers", None)) is not None:  # of Litestar
+        lifespan = [*managers, *getattr(app, "on_startup")]  # noqa: B009 - of whatever type it is
+    state: Mapping[str, object] = getattr(getattr(app, "state", None), "_state", {})
     return lifespan is None or _Search(hooks, state).is_in(lifespan)
 
 

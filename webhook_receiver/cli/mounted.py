@@ -1,4 +1,4 @@
-"""The receivers in an app of Starlette or FastAPI, and the paths that senders post to."""
+"""The receivers in an app of Starlette, FastAPI or Litestar, and the paths that senders post to."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..signatures.scheme import secret_places
 TOKEN = "path:-1"  # noqa: S105 - where it is
 """The place of a secret that is the last part of the URL's path. See `Scheme`."""
 
+_NO_ROUTE = "405, or 404: no route takes it"
 _TO_HTTPS = "a redirect to https, wherever the server takes a request for one by http, as behind a proxy that ends TLS"
 
 
@@ -77,6 +78,8 @@ def _answer(app: Any, hooks: WebhookReceiver, scope: dict[str, Any]) -> str | No
         return None
     if HTTPSRedirectMiddleware in [each.cls for each in getattr(app, "user_middleware", ())]:
         return _TO_HTTPS
+    if (of_litestar := getattr(app, "asgi_router", None)) is not None:
+        return _answer_of_litestar(of_litestar, hooks, scope)
     for route in getattr(app, "routes", ()):
         if isinstance(route, Host):  # nobody knows for which name a sender asks
             if any(each.hooks is hooks for each in _in_routes(route.app, "")):
@@ -92,7 +95,19 @@ def _answer(app: Any, hooks: WebhookReceiver, scope: dict[str, Any]) -> str | No
             if is_there:
                 return _answer(route.app, hooks, {**scope, **inner})
         return None if is_there else f"the route {getattr(route, 'path', '')!r} before the receiver's"
-    return "405, or 404: no route takes it"
+    return _NO_ROUTE
+
+
+def _answer_of_litestar(router: Any, hooks: WebhookReceiver, scope: dict[str, Any]) -> str | None:
+    path = scope["path"].removeprefix(scope["root_path"])
+    try:
+        _, handler, rest, *_ = router.handle_routing(path=path, method=scope["method"])
+    except Exception:  # of Litestar's, for a path or a method that it does not have
+        return _NO_ROUTE
+    inner = _unwrapped(handler.fn)
+    if inner is hooks or any(each.hooks is hooks for each in _in_routes(inner, "")):
+        return _answer(inner, hooks, {**scope, "path": rest, "root_path": ""})
+    return f"the route {min(handler.paths)!r} before the receiver's"
 
 
 def every_receiver() -> list[WebhookReceiver]:
@@ -123,12 +138,18 @@ def _in_routes(app: object, prefix: str) -> Iterator[Mounted]:
         yield Mounted(inner, f"{path}/" if isinstance(route, Mount) else path)
 
 
+def part_at(route: object) -> object:
+    """Return the app, router or receiver at a route; None if there is none."""
+    return _place(route, "")[1]
+
+
 def _place(route: Any, prefix: str) -> tuple[str, object]:
     """Return the path of a route, and the app or router that is there."""
     if (included := getattr(route, "include_context", None)) is not None:  # FastAPI's,
         return prefix + included.prefix, route.original_router
     path: str = getattr(route, "path", "")
-    return prefix + path.replace(OPTIONAL_SLASH, ""), _unwrapped(getattr(route, "app", None))
+    handler = getattr(route, "route_handler", None)  # Litestar's
+    return prefix + path.replace(OPTIONAL_SLASH, ""), _unwrapped(getattr(route, "app", getattr(handler, "fn", None)))
 
 
 def _unwrapped(app: object) -> object:
