@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import httpx
@@ -249,7 +249,7 @@ hooks.fallback(lambda event: print("handled:", event.event))
 def test_an_app_with_a_receiver_is_started_as_the_guide_says(tmp_path: Path) -> None:
     program = PROGRAMS["docs/mounting-1"]
     tmp_path.joinpath("main.py").write_text(program, encoding="utf-8")
-    start, loop = HOSTED
+    start, loop, _ = HOSTED
     secret, command, target = start.split()
     assert command == ".venv/bin/uvicorn"
     with running("uvicorn", target, cwd=tmp_path, environment=dict([secret.split("=")])) as (url, server):
@@ -261,8 +261,7 @@ def test_an_app_with_a_receiver_is_started_as_the_guide_says(tmp_path: Path) -> 
         assert shell(f"{SEND} --secret try-me", tmp_path, url).stdout.startswith("202")
 
 
-def test_handlers_get_what_they_depend_on_as_the_guide_says_and_what_fails_is_rolled_back(tmp_path: Path) -> None:
-    failing = """
+ALSO_FAILING = """
 
 @hooks.on_failed_permanently
 async def fail(order) -> None:
@@ -274,16 +273,47 @@ async def fail(order) -> None:
 async def tell(order) -> None:
     print("booked", flush=True)
 """
-    tmp_path.joinpath("main.py").write_text(PROGRAMS["docs/mounting-2"] + failing, encoding="utf-8")
-    with running("uvicorn", "main:app", cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["in the app", "in a worker beside it"])
+def test_handlers_get_what_they_depend_on_as_the_guide_says_and_what_fails_is_rolled_back(
+    beside: bool, tmp_path: Path
+) -> None:
+    program = PROGRAMS["docs/mounting-2"] + ALSO_FAILING
+    if beside:
+        program = program.replace("hooks.db", 'hooks.db", work=False, name="apart')
+    tmp_path.joinpath("main.py").write_text(program, encoding="utf-8")
+    with (
+        running("uvicorn", "main:app", cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server),
+        working(tmp_path) if beside else nullcontext(server) as worker,
+    ):
         assert httpx.get(f"{url}/orders", trust_env=False).json() == []
         sent = f"{SEND} --secret try-me --order-id"
         assert shell(f"{sent} 7", tmp_path, url).stdout.startswith("202")
-        printed(server, "booked")
+        printed(worker, "booked")
         assert httpx.get(f"{url}/orders", trust_env=False).json() == ["7"]
         assert shell(f"{sent} 8 --status FAILED_PERMANENTLY", tmp_path, url).stdout.startswith("202")
-        printed(server, "after its insert")
+        printed(worker, "after its insert")
         assert httpx.get(f"{url}/orders", trust_env=False).json() == ["7"]
+
+
+@contextmanager
+def working(folder: Path) -> Generator[subprocess.Popen[str]]:
+    """Run the guide's `worker` until the end, which is in good order."""
+    process = subprocess.Popen(
+        prepared(HOSTED[-1], ""),
+        cwd=folder,
+        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
 
 
 SEND = ".venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks"

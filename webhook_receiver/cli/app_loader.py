@@ -38,13 +38,22 @@ def load(target: str, *, otherwise: str = "", or_in_app: bool = True) -> Webhook
         typer.BadParameter: there is no such module or name, it cannot be imported, or it is not a receiver. The message
             has no line of the module, which may hold a secret.
     """
+    return _found(target, otherwise, or_in_app=or_in_app)[0]
+
+
+def load_with_app(target: str) -> tuple[WebhookReceiver, ASGIApp | None]:
+    """Import and return a receiver, as `load` does, and the app that was named in its place; None if there is none."""
+    return _found(target)
+
+
+def _found(target: str, otherwise: str = "", *, or_in_app: bool = True) -> tuple[WebhookReceiver, ASGIApp | None]:
     module, name = _imported(target, otherwise)
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):
-        return found
+        return found, None
     inside = all_in(found)
     if or_in_app and len(inside) == 1:
-        return inside[0].hooks
+        return inside[0].hooks, found
     raise _not_there(module, name or "hooks", found, "a WebhookReceiver" if or_in_app or not inside else _AN_APP)
 
 

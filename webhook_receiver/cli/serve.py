@@ -14,8 +14,8 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from copy import deepcopy
 from inspect import signature
 from math import ceil
@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
@@ -288,6 +289,25 @@ def health_server(hooks: WebhookReceiver, host: str, port: int, log_format: LogF
     options |= {"timeout_graceful_shutdown": 1}
     options |= within_bounds(PARSER, checked_limit(None))
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
+
+
+@asynccontextmanager
+async def living(app: ASGIApp) -> AsyncGenerator[None]:
+    """Run the lifespan of an app, as uvicorn does, and serve nothing.
+
+    Raises:
+        ConfigurationError: the app cannot start; why is in the log.
+    """
+    config = uvicorn.Config(app, ws="none", log_config=None)
+    config.load()
+    lifespan = config.lifespan_class(config)
+    await lifespan.startup()
+    if lifespan.should_exit:
+        raise ConfigurationError("its lifespan has failed, as the log says")
+    try:
+        yield
+    finally:
+        await lifespan.shutdown()
 
 
 async def try_inboxes(*receivers: WebhookReceiver) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Protocol
 
 import typer
@@ -30,7 +30,8 @@ def worker(
     """Run a receiver's handlers without serving requests.
 
     It handles the deliveries in the receiver's inbox, beside other workers on any number of machines, and serves
-    nothing but its health. Other processes then only receive: WebhookReceiver(..., work=False).
+    nothing but its health. Other processes then only receive: WebhookReceiver(..., work=False). Of an app that has one
+    receiver, given as main:app, the lifespan is run, too: handlers have what it makes.
     """
     import asyncio
     import logging.config
@@ -38,12 +39,12 @@ def worker(
     from ..inbox.memory import MemoryInbox
     from . import exporters
     from .addresses import check_address
-    from .app_loader import inbox_of, load
-    from .serve import announce, health_server, leave_threads_behind, log_config
+    from .app_loader import inbox_of, load_with_app
+    from .serve import announce, health_server, leave_threads_behind, living, log_config
 
     if health_port is not None:
         check_address(health_host, health_port, prefix="--health-")
-    hooks = load(target)
+    hooks, app = load_with_app(target)
     inbox = inbox_of(hooks)
     if inbox is None or isinstance(inbox, MemoryInbox):
         raise fail(f"{target} has no inbox that another process can work on")
@@ -58,7 +59,7 @@ def worker(
     hooks.set_to_work(concurrency)
     server = None if health_port is None else health_server(hooks, health_host, health_port, log_format)
     try:
-        asyncio.run(_until_signal(hooks, server))
+        asyncio.run(_until_signal(nullcontext() if app is None else living(app), hooks, server))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
     leave_threads_behind(0)
@@ -72,7 +73,9 @@ class _Server(Protocol):
     def serve(self) -> Awaitable[None]: ...
 
 
-async def _until_signal(hooks: AbstractAsyncContextManager[object], health: _Server | None) -> None:
+async def _until_signal(
+    host: AbstractAsyncContextManager[object], hooks: AbstractAsyncContextManager[object], health: _Server | None
+) -> None:
     import asyncio
     import signal
 
@@ -88,7 +91,7 @@ async def _until_signal(hooks: AbstractAsyncContextManager[object], health: _Ser
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    async with exporting(), hooks:
+    async with exporting(), host, hooks:  # the receiver stops before what its handlers use
         if health is None or stopped.is_set():
             await stopped.wait()
         else:
