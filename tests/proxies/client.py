@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from contextlib import closing, suppress
 from http.client import parse_headers
 from io import BufferedReader
@@ -30,12 +31,28 @@ def _ask(connection: socket.socket, file: BufferedReader, request: Request) -> s
     with suppress(OSError):  # an answer may have come before all was sent, or none at all
         connection.sendall(request.head)
         if not request.waits or file.peek(1).startswith(b"HTTP/1.1 100"):
+            if request.is_last:  # or it might be answered before it is at its end
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             for part in request.parts:
+                if request.pause:
+                    threading.Event().wait(request.pause)
                 connection.sendall(part)
+        if request.is_last:
+            _shut_sending(connection)
     try:
         return _read(file, request.method)
     except (OSError, ValueError):
         return "none"
+
+
+def _shut_sending(connection: socket.socket) -> None:
+    """Say that no more comes, and go on to read: over TLS by a close_notify, too (RFC 8446, section 6.1)."""
+    if isinstance(connection, ssl.SSLSocket):
+        connection.setblocking(False)
+        with suppress(ssl.SSLWantReadError):  # it would wait for the other side's
+            connection.unwrap()
+        connection.settimeout(PATIENCE)
+    socket.socket.shutdown(connection, socket.SHUT_WR)  # that of an SSLSocket would end TLS in both directions
 
 
 def _read(file: BufferedReader, method: bytes) -> str:

@@ -1,4 +1,7 @@
-"""What `docs/proxies.md` tells: configurations, commands of servers, and what is answered otherwise behind them."""
+"""What the guide tells of proxies: files of configuration, commands of servers, and what is answered otherwise.
+
+The files are in `examples/operations/proxies/`, and the page `docs/proxies.md` shows them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,15 @@ from collections.abc import Mapping
 from tests.helpers import ROOT
 
 PAGE = (ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")
+FOLDER = ROOT / "examples" / "operations" / "proxies"
+FILES = {
+    "nginx": ["nginx.conf"],
+    "HAProxy": ["haproxy.cfg"],
+    "Apache": ["apache.conf"],
+    "Caddy": ["Caddyfile"],
+    "Traefik": ["traefik.yml", "traefik-hooks.yml"],
+}
+"""The files with the configuration of each proxy, as the parts of the page show them."""
 PROXIES, HTTP2, SERVERS = "What does not pass", "Over HTTP/2", "ASGI servers"
 """The headings of the parts with the tables."""
 
@@ -19,16 +31,21 @@ def part(heading: str) -> str:
     return found[1]
 
 
-def configuration(heading: str, changes: Mapping[str, str]) -> str:
-    """Return the configuration below a heading, with the addresses and files of a test.
+def blocks(heading: str) -> list[str]:
+    """Return the texts of the blocks below a heading."""
+    return re.findall(r"^```text\n(.*?)^```", part(heading), re.MULTILINE | re.DOTALL)
+
+
+def configuration(file: str, changes: Mapping[str, str]) -> str:
+    """Return the configuration of a proxy, with the addresses and files of a test.
 
     Args:
-        heading: the heading.
+        file: the name of the file.
         changes: texts that the configuration has to have, and those in their places.
     """
-    text = part(heading).partition("```text\n")[2].partition("\n```")[0] + "\n"
+    text = (FOLDER / file).read_text(encoding="utf-8")
     for told, ours in changes.items():
-        assert told in text, f"the configuration of {heading} in docs/proxies.md has no {told!r}"
+        assert told in text, f"examples/operations/proxies/{file} has no {told!r}"
         text = text.replace(told, ours)
     return text
 
@@ -41,11 +58,19 @@ def tables(heading: str) -> list[list[list[str]]]:
 
 
 def differences(heading: str) -> dict[str, dict[str, str]]:
-    """Return the last table below a heading: by program, what is answered otherwise, by the case of the matrix."""
+    """Return the last table below a heading: by program, what is answered otherwise, by the case of the matrix.
+
+    Where that is not the same each time, it is all that is answered, with " or " between: see `is_told`.
+    """
     (_, *programs), *rows = tables(heading)[-1]
     return {
         program: {case: row[number] for case, *row in rows if row[number]} for number, program in enumerate(programs)
     }
+
+
+def is_told(answer: str, told: str) -> bool:
+    """Return whether an answer is what is told, or one of several."""
+    return answer in told.split(" or ")
 
 
 def commands() -> dict[str, list[str]]:

@@ -24,6 +24,8 @@ def fields(request: Request) -> Pairs | None:
     head, end, more = request.head.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     method, target, version = line.split(b" ") if end else (b"", b"", b"")
+    if request.pause or request.is_last:
+        return None
     if more or version != b"HTTP/1.1" or not target.startswith(b"/") or request.waits:
         return None
     pseudo = {b":method": method, b":scheme": b"https", b":path": target}

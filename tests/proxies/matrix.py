@@ -19,6 +19,8 @@ HOST = b"hooks.example.com"
 JSON = (b"Content-Type", b"application/json")
 MIB = 1024 * 1024
 """The number of bytes of the largest body that the receiver takes."""
+OVER = b"x" * (MIB + MIB // 2)
+"""A body that is too large for it, and whose rest is more than it reads before the response."""
 
 
 class Request(NamedTuple):
@@ -30,6 +32,10 @@ class Request(NamedTuple):
     """The body as it is framed, in the parts in which it is sent."""
     waits: bool
     """Whether the body is sent only when the server says 100."""
+    pause: float = 0.0
+    """The number of seconds before each part of the body."""
+    is_last: bool = False
+    """Whether the client then shuts its sending side, and goes on to read (RFC 9112, section 9.6)."""
 
 
 class Case(NamedTuple):
@@ -37,7 +43,7 @@ class Case(NamedTuple):
 
     name: str
     answer: str
-    """How a receiver under uvicorn with httptools answers; see `client.answer`."""
+    """How a receiver under uvicorn with httptools answers; see `client.answer`. " or " is between several answers."""
     requests: Sequence[Request]
 
 
@@ -255,6 +261,9 @@ def _repeated() -> Iterator[Case]:
     }
     for title, pairs in two.items():
         yield Case(title, "202", [request(*pairs)])
+    yield Case("Content-Type twice", "202", [request(type=(JSON, JSON))])
+    yield Case("Content-Type twice, and signed as one", "401", [request(unsigned=[JSON])])
+    yield Case("Content-Type twice, not signed", "202", [request(type=(), unsigned=[JSON, JSON])])
     scheme = UP42Signature(SECRET)
     yield Case("UP42's signature", "204", [request(target=b"/up42", by=scheme)])
     listed = UP42Signature(SECRET, components=["digest", "x-event"])
@@ -359,6 +368,7 @@ def _bodies() -> Iterator[Case]:
     yield Case("a body in parts of one byte", "202", [whole._replace(parts=[bytes([each]) for each in BODY])])
     whole = request()
     yield Case("a body together with the head", "202", [whole._replace(head=whole.head + BODY, parts=[])])
+    yield Case("a slow body", "202", [_slowly(request())])
 
 
 def _chunked() -> Iterator[Case]:
@@ -376,6 +386,7 @@ def _chunked() -> Iterator[Case]:
     yield Case("an empty chunked body", "202", [request(body=b"", framing=coding, framed=[b"0\r\n\r\n"])])
     large = b"x" * 900 * 1024
     yield Case("a chunked body of 900 KiB", "202", [request(body=large, framing=coding, framed=[chunked(large, 8192)])])
+    yield Case("a slow chunked body", "202", [_slowly(request(framing=coding, framed=[chunked(BODY, 16)]))])
     signed = request((b"Transfer-Encoding", b"chunked"), framing=b"", framed=[chunked(BODY, 16)])
     yield Case("a signed Transfer-Encoding", "202", [signed])
     over = b"x" * (SMALL + 8192)
@@ -384,6 +395,13 @@ def _chunked() -> Iterator[Case]:
         "413",
         [request(target=b"/small", body=over, framing=coding, framed=[chunked(over, 8192)])],
     )
+    yield Case("a chunked body of 1.5 MiB", "413", [request(body=OVER, framing=coding, framed=[chunked(OVER, 8192)])])
+
+
+def _slowly(whole: Request) -> Request:
+    body = b"".join(whole.parts)
+    size = -(-len(body) // 4)
+    return whole._replace(parts=[body[at : at + size] for at in range(0, len(body), size)], pause=0.02)
 
 
 def _rejected() -> Iterator[Case]:
@@ -393,6 +411,10 @@ def _rejected() -> Iterator[Case]:
     yield Case("another body than was signed", "401", [request(secret_body=b"{}")])
     yield Case("another body than was signed, of 60 KB", "401", [request(body=b"x" * 60_000, secret_body=b"{}")])
     yield Case("no signature, and a body of 60 KB", "401", [_without_signature(request(body=b"x" * 60_000))])
+    large = b"x" * 900 * 1024
+    yield Case("a body of 1.5 MiB", "413", [request(body=OVER)])
+    yield Case("another body than was signed, of 900 KiB", "401", [request(body=large, secret_body=b"{}")])
+    yield Case("no signature, and a body of 900 KiB", "401", [_without_signature(request(body=large))])
     for method in (b"GET", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"):
         body = BODY if method in (b"PUT", b"PATCH") else b""
         framing = None if body else b""
@@ -414,6 +436,8 @@ def _expecting() -> Iterator[Case]:
     yield Case("Expect, and a body of 900 KiB", "202", [large])
     over = request(unsigned=[expect], waits=True, target=b"/small", body=b"x" * (SMALL + 8192))
     yield Case("Expect, and a body that is too large", "413", [over])
+    over = request(unsigned=[expect], waits=True, body=OVER)
+    yield Case("Expect, and a body of 1.5 MiB", "413", [over])
     yield Case("Expect, and no signature", "401", [_without_signature(request(unsigned=[expect], waits=True))])
     packed = request((b"Content-Encoding", b"gzip"), unsigned=[expect], waits=True)
     yield Case("Expect, and Content-Encoding: gzip", "415", [packed])
@@ -432,6 +456,10 @@ def _connections() -> Iterator[Case]:
     yield Case("a request behind one that is rejected", "401, 202", [_without_signature(request()), request()])
     named = request((b"X-Hop", b"1"), unsigned=[(b"Connection", b"X-Hop")])
     yield Case("a header that Connection names", "202", [named])
+    last = request()._replace(is_last=True)
+    yield Case("a client that shuts its sending side", "none", [last])
+    last = request(body=b"x" * 900 * 1024)._replace(is_last=True)
+    yield Case("a client that shuts its sending side behind 900 KiB", "202 or none", [last])
     halves = request()
     half = len(halves.head) // 2
     yield Case(

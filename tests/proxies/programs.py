@@ -1,4 +1,4 @@
-"""Proxies and servers as processes: each proxy runs with the configuration that `docs/proxies.md` shows."""
+"""Proxies and servers as processes: each proxy runs with its configuration of `examples/operations/proxies/`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import trustme
 from tests.helpers import free_port
 
 from .client import answer
-from .guide import PROXIES, configuration, differences, part
+from .guide import PROXIES, configuration, differences
 from .matrix import ready
 
 PATIENCE = 60.0  # seconds for a program to start, and to end
@@ -55,18 +55,18 @@ class Proxy(NamedTuple):
     """Writes the configuration, and returns the options of the command."""
 
 
-def _written(setup: Setup, heading: str, listens: str) -> str:
-    """Return the configuration of the guide for a setup; `listens` is what it says of its port."""
+def _written(setup: Setup, name: str, listens: str) -> str:
+    """Return the configuration of a file for a setup; `listens` is what it says of its port."""
     ours = listens.replace("*", "").replace(":", "").replace("443", f"127.0.0.1:{setup.port}")
     files = {"127.0.0.1:8000": setup.upstream, "/etc/ssl/hooks.pem": str(setup.certificate)}
-    return configuration(heading, {listens: ours, **files})
+    return configuration(name, {listens: ours, **files})
 
 
 def _nginx(setup: Setup) -> Command:
     folder, file = setup.folder, setup.folder / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = " ".join(f"{each}_temp_path {folder}/{each};" for each in kinds)
-    text = _written(setup, "nginx", "listen 443").replace("http {", f"http {{ access_log off; {places}", 1)
+    text = _written(setup, "nginx.conf", "listen 443").replace("http {", f"http {{ access_log off; {places}", 1)
     own = f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
     file.write_text(own + text, encoding="utf-8")
     return ["-p", folder, "-c", file, "-e", "stderr"]
@@ -74,7 +74,7 @@ def _nginx(setup: Setup) -> Command:
 
 def _haproxy(setup: Setup) -> Command:
     file = setup.folder / "haproxy.cfg"
-    file.write_text(_written(setup, "HAProxy", "bind :443"), encoding="utf-8")
+    file.write_text(_written(setup, "haproxy.cfg", "bind :443"), encoding="utf-8")
     return ["-db", "-f", file]
 
 
@@ -87,7 +87,7 @@ def _apache(setup: Setup) -> Command:
     root = ["User nobody", "Group nogroup"] if os.geteuid() == 0 else []
     own = [f"ServerRoot {folder}", f"DefaultRuntimeDir {folder}", "PidFile apache.pid", "ErrorLog /dev/stderr"]
     lines = [*own, *root, *loaded, f"ServerName {HOST}", f"Listen 127.0.0.1:{setup.port}"]
-    file.write_text("\n".join([*lines, _written(setup, "Apache", "*:443")]), encoding="utf-8")
+    file.write_text("\n".join([*lines, _written(setup, "apache.conf", "*:443")]), encoding="utf-8")
     return ["-D", "FOREGROUND", "-f", file]
 
 
@@ -99,24 +99,16 @@ def _caddy(setup: Setup) -> Command:
         f"{HOST} {{\n": f"{HOST}:{setup.port} {{\n  bind 127.0.0.1\n  tls {setup.certificate} {setup.certificate}\n",
         "  servers {\n": "  admin off\n  auto_https disable_redirects\n  servers {\n",
     }
-    file.write_text(configuration("Caddy", changes), encoding="utf-8")
+    file.write_text(configuration("Caddyfile", changes), encoding="utf-8")
     return ["run", "--config", file, "--adapter", "caddyfile"]
 
 
 def _traefik(setup: Setup) -> Command:
-    file, dynamic = setup.folder / "traefik.yml", setup.folder / "dynamic.yml"
-    text = configuration("Traefik", {'":443"': f'"127.0.0.1:{setup.port}"'})
-    rule = part("Traefik").partition("The rule of the router is ``")[2].partition("``")[0]
-    file.write_text(f"{text}providers: {{ file: {{ filename: {dynamic} }} }}\n", encoding="utf-8")
-    dynamic.write_text(
-        f"""
-        tls: {{ certificates: [{{ certFile: {setup.certificate}, keyFile: {setup.certificate} }}] }}
-        http:
-          routers: {{ hooks: {{ rule: "{rule}", service: hooks, tls: {{}} }} }}
-          services: {{ hooks: {{ loadBalancer: {{ servers: [{{ url: "http://{setup.upstream}" }}] }} }} }}
-        """,
-        encoding="utf-8",
-    )
+    file, hooks = setup.folder / "traefik.yml", setup.folder / "traefik-hooks.yml"
+    places = {'":443"': f'"127.0.0.1:{setup.port}"', "/etc/traefik/traefik-hooks.yml": str(hooks)}
+    file.write_text(configuration("traefik.yml", places), encoding="utf-8")
+    ours = {"127.0.0.1:8000": setup.upstream, "/etc/ssl/hooks.pem": str(setup.certificate)}
+    hooks.write_text(configuration("traefik-hooks.yml", ours), encoding="utf-8")
     return [f"--configFile={file}"]
 
 
