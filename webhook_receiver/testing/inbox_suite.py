@@ -20,7 +20,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from random import Random
@@ -2233,6 +2233,23 @@ class InboxSuite(_OnTwoStores):
             task.cancel()
         found = await asyncio.gather(*puts, return_exceptions=True)
         assert [each for each in found[1::2] if not isinstance(each, Stored)] == []
+
+    async def test_what_is_claimed_for_a_caller_that_is_cancelled_is_free_at_once(self, inbox: Inbox) -> None:
+        await claim(inbox)
+        await put(inbox, "d-1", "d-2", "d-3")
+        for turns in range(30):
+            claiming = asyncio.ensure_future(inbox.claim("hooks", 3, LEASE, NOW))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            claiming.cancel()
+            with suppress(asyncio.CancelledError):
+                await inbox.release(await claiming, NOW)
+            claims: dict[str, Claim] = {}
+            async with asyncio.timeout(30):
+                while len(claims) < 3:
+                    claims |= await claim(inbox)  # no lease ends by itself, for no time passes
+            assert {each.crashes for each in claims.values()} == {0}
+            await inbox.release([*claims.values()], NOW)
 
     async def test_several_loops_in_several_threads_may_share_an_inbox(self, inbox: Inbox) -> None:
         async def put_many(name: str) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,8 +18,10 @@ from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.clock import LeaseTime
 from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.postgres import PostgresInbox, insert, leases, maintenance, queries
+from webhook_receiver.inbox.postgres.connection import cut
 from webhook_receiver.inbox.postgres.rows import BY_INDEX, PostgresConnection, ask
 from webhook_receiver.inbox.records import (
+    Claim,
     DamagedDelivery,
     Duplicate,
     FailedAttempt,
@@ -383,11 +385,12 @@ async def test_the_figures_are_right_whatever_happens(inbox: PostgresInbox, post
         await assert_counted(inbox, postgres_url)
 
 
-def wait_for_lock(url: str) -> None:
-    """Wait until somebody waits for a lock."""
+def wait_for_lock(url: str, waiting: int = 1) -> None:
+    """Wait until so many wait for a lock."""
     asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while execute(url, asked) == [(0,)]:
-        pass
+    deadline = time.monotonic() + 30
+    while execute(url, asked) != [(waiting,)]:
+        assert time.monotonic() < deadline
 
 
 async def test_a_duplicate_leaves_what_others_replay_and_lease_meanwhile_to_them(
@@ -432,6 +435,81 @@ async def test_what_a_repeated_push_replays_is_not_removed_meanwhile(inbox: Post
         await asyncio.to_thread(wait_for_lock, postgres_url)
     assert await purging == 0
     assert [*await claim(inbox, now=later)] == ["d-1"]
+
+
+@asynccontextmanager
+async def claiming(inbox: PostgresInbox, url: str) -> AsyncGenerator[asyncio.Task[dict[str, Claim]]]:
+    """A claim of d-1 and d-2, whose commit is under way meanwhile, and ends then."""
+    assert await claim(inbox) == {}  # after which the clock is known
+    await put(inbox, "d-1", "d-2")
+    execute(
+        url,
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$; "
+        "CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON progress DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait()",
+    )
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(1)")
+        task = asyncio.create_task(claim(inbox))
+        await asyncio.to_thread(wait_for_lock, url)
+        yield task
+
+
+async def assert_free(inbox: PostgresInbox) -> None:
+    """Assert that d-1 and d-2 can be claimed before their leases have ended, and that no crash is counted."""
+    found: dict[str, Claim] = {}
+    async with asyncio.timeout(30):
+        while len(found) < 2:
+            found |= await claim(inbox)
+    assert {id: each.crashes for id, each in found.items()} == {"d-1": 0, "d-2": 0}
+
+
+async def test_what_is_claimed_for_a_caller_that_was_cancelled_is_free_at_once(
+    inbox: PostgresInbox, postgres_url: str
+) -> None:
+    async with claiming(inbox, postgres_url) as task:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await assert_free(inbox)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_what_is_claimed_for_a_caller_that_waited_too_long_is_free_at_once(
+    inbox: PostgresInbox, postgres_url: str, monkeypatch: pytest.MonkeyPatch, is_cut: bool
+) -> None:
+    limits: list[asyncio.Timeout] = []
+    timeout = asyncio.timeout
+
+    def note(seconds: float | None) -> asyncio.Timeout:
+        limits.append(timeout(seconds))
+        return limits[-1]
+
+    monkeypatch.setattr(asyncio, "timeout", note)
+    async with claiming(inbox, postgres_url) as task:
+        monkeypatch.setattr(asyncio, "timeout", timeout)
+        if is_cut:  # since the transaction is old; the server goes on with its commit
+            inbox._writer(1)._began = float("-inf")
+        limits[-1].reschedule(asyncio.get_running_loop().time())
+        with pytest.raises(InboxUnavailable, match="did not answer within 10 s"):
+            await task
+        if is_cut:  # who gives the leases back waits for that
+            await asyncio.to_thread(wait_for_lock, postgres_url, 2)
+    await assert_free(inbox)
+
+
+async def test_what_is_claimed_over_a_connection_that_is_lost_meanwhile_is_free_at_once(
+    inbox: PostgresInbox, postgres_url: str
+) -> None:
+    async with claiming(inbox, postgres_url) as task:
+        connection = inbox._writer(1)._connection
+        assert connection is not None
+        cut(connection)
+        with pytest.raises(InboxUnavailable, match="cannot be reached"):
+            await task
+        await asyncio.to_thread(wait_for_lock, postgres_url, 2)
+    await assert_free(inbox)
 
 
 async def test_for_what_is_new_nothing_is_locked_but_its_hashes(
@@ -494,7 +572,7 @@ async def test_a_claim_looks_once_for_who_goes_first_of_a_key_that_many_wait_for
     await asyncio.gather(*[inbox.put(entry(id, ordering_key=f"o-{id[-1]}"), NOW) for id in ids])
     assert [*await claim(inbox)] == ids[:10]
     execute(postgres_url, "ANALYZE progress")  # as the server does by itself once there are many
-    job = leases.ClaimJob("hooks", 100, LeaseTime.of(NOW, LEASE), NOW)
+    job = leases.ClaimJob("hooks", 100, LeaseTime.of(NOW, LEASE), NOW, [])
     _, find, _ = asked_by(leases, lambda connection: leases.claim(connection, [job]))
 
     def plan_of(connection: PostgresConnection) -> Any:

@@ -147,6 +147,28 @@ async def test_who_gives_up_before_it_begins_leaves_nothing(writer: Writer, serv
     assert kept(server.url) == [2]
 
 
+async def test_who_gives_up_while_others_of_its_batch_are_done_leaves_nothing(writer: Writer, server: Server) -> None:
+    both, has_begun, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def begin(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
+        has_begun.set()
+        assert go_on.wait(30)
+        return requests
+
+    first = asyncio.ensure_future(writer.submit(waiting_for(both), None))
+    second = asyncio.ensure_future(writer.submit(begin, None))
+    third = asyncio.ensure_future(writer.submit(keep, 1))
+    await asyncio.sleep(0)
+    both.set()
+    assert await asyncio.to_thread(has_begun.wait, 30)
+    third.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, second)
+    assert await writer.submit(keep, 2) == 1
+    assert kept(server.url) == [2]
+
+
 async def test_a_lost_connection_is_reported_and_the_next_one_is_new(writer: Writer, server: Server) -> None:
     def end(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
         ask(connection, "SELECT pg_terminate_backend(pg_backend_pid())")

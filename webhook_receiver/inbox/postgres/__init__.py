@@ -21,7 +21,7 @@ A page of a poll is put under one lock of its receiver, which every put of that 
 **Claim.** Two statements in one round trip, as one transaction: the first one locks up to N due rows, passing those
 that others have locked, and their ordering keys; the second one sees under these locks which of them still go first,
 and writes the leases. No more is claimed than is finished within 0.05 s, and what waits for a slot is released before
-its lease ends.
+its lease ends. The leases are known before they are committed: those of a caller that has gone by then are released.
 
 **Settle.** One statement for all that have ended since the last one; under a lease that has ended it changes nothing.
 
@@ -324,8 +324,8 @@ class PostgresInbox:
     ) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._watch_clock(now)
-        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), now if unix is None else unix)
-        return await self._writer(1).submit(leases.claim, job)
+        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), now if unix is None else unix, [])
+        return await leases.claimed(self._writer(1), job)
 
     async def _watch_clock(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):

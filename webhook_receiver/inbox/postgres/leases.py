@@ -5,14 +5,16 @@ As in `insert`, every function does a batch of requests inside a transaction.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psycopg
 
-from ...errors import InboxDamaged
+from ...errors import InboxDamaged, InboxUnavailable
 from ...logs import fields
 from .. import rows
 from ..clock import LeaseTime
@@ -29,6 +31,7 @@ from .rows import (
     escaped,
     unescaped,
 )
+from .writer import Writer
 
 
 def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], LeaseTime]]) -> list[None]:
@@ -49,13 +52,17 @@ def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Clai
 def release(connection: PostgresConnection, releases: Sequence[Sequence[Claim]]) -> list[None]:
     """End leases as if they had never been given; the requests are the arguments of `Inbox.release`."""
     for claims in releases:
-        ask(
-            connection,
-            "UPDATE progress SET due = 0, lease = NULL FROM unnest(%s::bigint[], %s::bigint[]) AS mine(seq, token) "
-            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
-            columns(leases_of(claims), 2),
-        )
+        _release(connection, leases_of(claims))
     return [None] * len(releases)
+
+
+def _release(connection: PostgresConnection, leases: Sequence[Lease]) -> None:
+    ask(
+        connection,
+        "UPDATE progress SET due = 0, lease = NULL FROM unnest(%s::bigint[], %s::bigint[]) AS mine(seq, token) "
+        "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+        columns(leases, 2),
+    )
 
 
 def save_progress(
@@ -165,6 +172,8 @@ class ClaimJob(NamedTuple):
     time: LeaseTime
     unix: float
     """The time of the call in Unix seconds."""
+    leases: list[Lease]
+    """The leases that it gets: none at first, all of them before they are committed."""
 
 
 class Lease(NamedTuple):
@@ -174,11 +183,37 @@ class Lease(NamedTuple):
     token: int
 
 
+async def claimed(writer: Writer, job: ClaimJob) -> Sequence[Claim]:
+    """Claim by a writer. What is leased for a caller that has gone, or is told of an error, is given back."""
+    asked = writer.enqueue(claim, job)
+    try:
+        return await writer.result_of(asked)
+    except (asyncio.CancelledError, InboxUnavailable):
+        if asked.cancelled() or job.leases:  # it may be under way, or committed
+            with suppress(InboxUnavailable):  # then the leases end by themselves
+                writer.enqueue(give_back, job).add_done_callback(lambda given_back: given_back.exception())
+        raise
+
+
+def give_back(connection: PostgresConnection, jobs: Sequence[ClaimJob]) -> list[None]:
+    """Release the leases of claims of which nobody knows whether they were committed; the requests are the claims."""
+    leases = [lease for job in jobs for lease in job.leases]
+    if leases:
+        # The server ends a commit whose connection was lost, and until then shows nobody these leases.
+        ask(
+            connection,
+            "SELECT seq FROM progress WHERE seq = ANY(%s) ORDER BY seq FOR UPDATE",
+            [[lease.seq for lease in leases]],
+        )
+        _release(connection, leases)
+    return [None] * len(jobs)
+
+
 def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: int = 3) -> list[list[Claim]]:
     """Claim the deliveries that are due; return the claims for each request.
 
     The first statement finds them and locks their ordering keys, and the second one sees what is true under the locks.
-    They go to the server together, as one transaction
+    They go to the server together, as one transaction, which the end of the pipeline commits
     (postgresql.org/docs/current/libpq-pipeline-mode.html#LIBPQ-PIPELINE-SENDING).
     """
     requests = [request._replace(time=request.time.begun()) for request in requests]
@@ -186,6 +221,8 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: i
         ask(connection, BY_INDEX)
         leased = [_lease(connection, request) for request in requests]
         found = [sorted(cursor.fetchall(), key=lambda row: row[-3]) for cursor in leased]
+        for request, taken in zip(requests, found, strict=True):
+            request.leases.extend(Lease(*row[-3:-1]) for row in taken)
     parts = [row[-3] for taken in found for row in taken if row[-1] is not None]
     shared = bodies.shared(connection, parts) if parts else {}
     results = [_claims(connection, request, taken, shared) for request, taken in zip(requests, found, strict=True)]

@@ -94,11 +94,29 @@ class Writer:
             InboxUnavailable: the server is away, or too slow; then the request may yet happen, whole.
             InboxError: the server does not take a value of the request.
         """
+        return await self.result_of(self.enqueue(operation, request))
+
+    def enqueue(self, operation: PostgresOperation[Request, Result], request: Request) -> asyncio.Future[Result]:
+        """Submit a request; the future that is returned has its result once it is committed.
+
+        A request whose future is cancelled before it begins is left out; after that it may happen all the same.
+
+        Args:
+            operation: the function that does the request.
+            request: the argument of the operation.
+
+        Raises:
+            InboxUnavailable: the inbox is closed; nothing happens.
+        """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         with self._closing:  # what is submitted after the end of the queue would never have a result
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
             self._submitted.put(_Submitted(operation, request, future))
+        return future
+
+    async def result_of(self, future: asyncio.Future[Result]) -> Result:
+        """Return the result of a request, or cancel the future of one that takes too long; see `submit`."""
         try:
             async with asyncio.timeout(2 * self._patience):  # another one may be under way
                 return await future
@@ -130,8 +148,7 @@ class Writer:
             batch: list[_Submitted] = []
             submitted = self._submitted.get()
             while submitted is not None:
-                if not submitted.future.done():  # otherwise its caller has given up
-                    batch.append(submitted)
+                batch.append(submitted)
                 if self._submitted.empty() or len(batch) >= self._most:
                     break
                 submitted = self._submitted.get()
@@ -140,8 +157,10 @@ class Writer:
             for each in batch:
                 groups.setdefault(each.operation, []).append(each)
             for operation, group in groups.items():
-                results = self._run_group(operation, [each.request for each in group])
-                resolve(zip((each.future for each in group), results, strict=True))
+                wanted = [each for each in group if not each.future.done()]  # otherwise its caller has given up
+                if wanted:
+                    results = self._run_group(operation, [each.request for each in wanted])
+                    resolve(zip((each.future for each in wanted), results, strict=True))
         with self._using:
             self._disconnect()
 
