@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from sse_starlette import sse
 
 from tests.helpers import serving
 from tests.inspector.stage import receivers, some, sqlite, stored
@@ -148,3 +151,28 @@ async def test_the_stream_tells_of_a_delivery_within_a_second_and_goes_on_after_
             async with client.stream("GET", f"{url}/live?known={first['id']}") as response:
                 assert (await Events(response).next())["id"] == second["id"]
     await inbox.close()
+
+
+@pytest.mark.parametrize("by", ["its own signal", "sse_starlette"])
+async def test_the_stream_ends_as_soon_as_the_server_stops(
+    watched: Counted, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(sse, "_ensure_watcher_started_on_this_loop", lambda: None)  # it looks only every half second
+    server = uvicorn.Server(uvicorn.Config("app"))
+    before = signal.signal(signal.SIGTERM, server.handle_exit)
+    try:
+        with serving(Inspector.on_loopback(watched)) as url:
+            async with (
+                httpx.AsyncClient(trust_env=False, timeout=10) as client,
+                client.stream("GET", f"{url}/live") as response,
+            ):
+                lines = response.aiter_lines()
+                assert await anext(lines)
+                if by == "sse_starlette":
+                    monkeypatch.setattr(sse.AppStatus, "should_exit", True)
+                else:
+                    server.should_exit = True
+                async for _ in lines:  # to its end, in good order
+                    pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from anyio import Event
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -46,7 +47,8 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _PING = 15  # seconds after which a quiet stream says that it is there
-_GRACE = 0.5  # seconds that an open stream has to end when the server stops
+_LOOK = 0.05  # seconds between two looks at whether the server stops: uvicorn sleeps for longer before it waits
+_GRACE = 0.5  # seconds that an open stream has to end after sse_starlette, too, has seen that the server stops
 _RETRY = 2000  # milliseconds after which a browser asks again for a stream that was cut
 
 What = WebhookReceiver | Inbox
@@ -274,25 +276,23 @@ async def _static(request: Request) -> Response:
 async def _live(view: View) -> Response:
     """Return the stream that says when the inbox has changed."""
     known = view.request.headers.get("last-event-id", "") or view.asked("known")
-    stopping = Event()
 
     async def events() -> AsyncGenerator[ServerSentEvent]:
         async with aclosing(view.inspected.live.changes(known)) as versions:
-            async for version in _until(stopping, versions):
+            async for version in _until_stop(versions):
                 yield ServerSentEvent(version, event="changed", id=version, retry=_RETRY)
 
     return EventSourceResponse(
         events(),
         ping=_PING,
         headers={"cache-control": "no-store"},
-        shutdown_event=stopping,
         shutdown_grace_period=_GRACE,
     )
 
 
-async def _until(stopping: Event, versions: AsyncGenerator[str]) -> AsyncGenerator[str]:
+async def _until_stop(versions: AsyncGenerator[str]) -> AsyncGenerator[str]:
     """Yield what a generator does until the server stops, so that the response ends in good order."""
-    stop = asyncio.ensure_future(stopping.wait())
+    stop = asyncio.ensure_future(_stopping())
     step: asyncio.Future[str] = stop.get_loop().create_future()
     try:
         while True:
@@ -305,3 +305,15 @@ async def _until(stopping: Event, versions: AsyncGenerator[str]) -> AsyncGenerat
         stop.cancel()
         step.cancel()
         await asyncio.wait({step})
+
+
+async def _stopping() -> None:
+    """Return once the server stops, before it waits for open requests, so that it need not wait for this one.
+
+    An app is told of the end only after that. sse_starlette sees it as is done here, but looks every 0.5 s.
+    """
+    while not AppStatus.should_exit:
+        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)  # uvicorn's, which handles the signals
+        if getattr(server, "should_exit", False):
+            return
+        await asyncio.sleep(_LOOK)
