@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,8 @@ from .dev_processes import LocalLoop, Plan
 FLAKY, FULL, SLOW = "storage is down twice", "no room left", "large"
 """Display names of orders, which tell the handlers of `demo_app` what to do."""
 SLOW_ORDERS = 12
+SLOW_SECONDS = "DEMO_SLOW_SECONDS"
+"""The environment variable with the seconds that the handler of a slow order takes."""
 _WIDTHS = (5, 35, 14, 26)  # of the columns of the table
 _PATIENCE = 30.0  # seconds to wait for each step
 
@@ -161,6 +163,8 @@ class Demo:
         before = {summary.id for summary in await self._summaries()}
         responses = Counter(await self._notify({"displayName": SLOW, "count": SLOW_ORDERS, **FULFILLED}, {}))
         await self.loop.end_receiver(signal.SIGKILL)
+        plan = self.loop.plan
+        self.loop.plan = replace(plan, environment={**plan.environment, SLOW_SECONDS: "0.3"})
         unfinished = len([summary for summary in await self._summaries() if summary.state is State.WAITING])
         await self.loop.start_receiver()
         await self._until_finished()
@@ -259,7 +263,10 @@ async def _running(port: int, folder: Path) -> AsyncGenerator[Demo]:
             port,
             dev_processes.free_port(),
             secret=secret,
-            environment={"WEBHOOK_INBOX": f"sqlite:///{inbox.path}?min_free=0"},
+            environment={
+                "WEBHOOK_INBOX": f"sqlite:///{inbox.path}?min_free=0",
+                SLOW_SECONDS: f"{_PATIENCE}",  # so that none is done before the receiver is killed
+            },
             log=log,
         )
         await inbox.open()

@@ -12,7 +12,7 @@ from ..options import Backoff, WorkerOptions
 from ..receiver import WebhookReceiver
 from ..senders.up42.client import WebhooksClient
 from ..signatures import Secret
-from .demo import FLAKY, FULL, SLOW
+from .demo import FLAKY, FULL, SLOW, SLOW_SECONDS
 
 hooks = WebhookReceiver(
     secret=Secret.from_env("WEBHOOK_SECRET"),
@@ -31,7 +31,7 @@ async def download(order: OrderFulfilled, attempt: Attempt) -> None:
     if name == FULL and attempt.number == 1:
         raise GiveUp("no room left: make some, then replay")
     if name == SLOW:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(float(os.environ[SLOW_SECONDS]))
 
 
 async def _name_of(order_id: str) -> str:
