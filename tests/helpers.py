@@ -200,16 +200,18 @@ def free_ports(count: int) -> list[int]:
     return [*found]
 
 
-def accepted(port: int) -> None:
-    """Wait until a port of the loopback takes connections."""
+def accepted(at: int | Path) -> None:
+    """Wait until a port of the loopback, or a Unix socket, takes connections."""
     deadline = time.monotonic() + 30
     while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-        else:
-            return
+        with socket.socket(socket.AF_UNIX if isinstance(at, Path) else socket.AF_INET) as client:
+            client.settimeout(5)
+            try:
+                client.connect(str(at) if isinstance(at, Path) else ("127.0.0.1", at))
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline
+            else:
+                return
 
 
 def printed(process: subprocess.Popen[str], text: str) -> str:

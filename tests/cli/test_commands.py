@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.commands import COMMAND, run
-from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
+from tests.helpers import ROOT, SECRET, free_port, noting, order, printed, running, serving
 from webhook_receiver import Event, OrderFulfilled, Unsigned, WebhookReceiver
 from webhook_receiver.cli import send as sending
 from webhook_receiver.cli.commands import SUMMARIES, app, loaded
@@ -589,8 +589,7 @@ def test_send_takes_odd_text_and_an_odd_environment() -> None:
 
 
 def test_send_says_when_nobody_responds() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     done = run("send", f"http://127.0.0.1:{port}/", "--json")
     assert done.returncode == 1
     (answer,) = json.loads(done.stdout)["responses"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.commands import COMMAND, run
-from tests.helpers import ROOT, SECRET, free_port, printed
+from tests.helpers import ROOT, SECRET, accepted, free_port, printed
 
 MODULE = f"""
 import logging, threading, warnings
@@ -47,6 +47,7 @@ def test_every_line_of_serve_is_a_document(tmp_path: Path, workers: int) -> None
     process = started(tmp_path, "serve", "app:hooks", "--port", f"{port}", "--workers", f"{workers}")
     seen = printed(process, "Uvicorn running")
     seen += "" if "startup complete" in seen else printed(process, "startup complete")
+    accepted(port)  # several workers say so before they listen
     done = run("send", f"http://127.0.0.1:{port}/webhooks", "--secret", SECRET, "--set", "body.orderId=7")
     assert done.returncode == 0, done.stderr
     run("send", f"http://127.0.0.1:{port}/webhooks", "--forge")

@@ -21,7 +21,7 @@ import starlette
 
 import webhook_receiver
 from tests.commands import COMMAND, run
-from tests.helpers import ROOT, SECRET, printed, running, signed
+from tests.helpers import ROOT, SECRET, accepted, free_port, printed, running, signed
 from tests.working import PATIENCE
 from webhook_receiver.cli.connections import MAX_HEAD
 from webhook_receiver.cli.serve import StartFailure
@@ -202,15 +202,11 @@ hooks = Failing(secret="s")
 def handling(directory: Path, *options: str) -> Generator[subprocess.Popen[str]]:
     """Serve with a handler that is stuck in its thread; whoever leaves has to have ended the process."""
     module(directory)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with process_of(directory, "serve", "app:hooks", "--port", str(port), *options) as process:
         if "Uvicorn running" not in printed(process, "Application startup complete"):
             printed(process, "Uvicorn running")
-        for _ in range(1000):  # several workers say so before they listen
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.01)
+        accepted(port)  # several workers say so before they listen
         assert run("send", f"http://127.0.0.1:{port}/webhooks", "--secret", SECRET).returncode == 0
         printed(process, "begun")
         yield process
@@ -285,9 +281,9 @@ def test_a_path_with_parameters_takes_no_probe_away(tmp_path: Path) -> None:
 
 def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
     module(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with process_of(tmp_path, "worker", "app:hooks", "--health-port", url.rpartition(":")[2]) as process:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with process_of(tmp_path, "worker", "app:hooks", "--health-port", str(port)) as process:
         printed(process, "Uvicorn running")
         status, found = health(url)
         assert (status, found["ok"], found["state"]) == (200, True, "working")
@@ -413,6 +409,7 @@ def test_the_socket_of_a_killed_server_keeps_no_workers_from_their_start(tmp_pat
         killed.listen()
     with process_of(tmp_path, "serve", "app:hooks", "--uds", "x.sock", "--workers", "2") as process:
         printed(process, "Application startup complete")
+        accepted(tmp_path / "x.sock")  # it says so before it listens
         with httpx.Client(transport=httpx.HTTPTransport(uds=f"{tmp_path}/x.sock")) as client:
             assert client.get("http://localhost/healthz").status_code == 200
         process.send_signal(signal.SIGTERM)
