@@ -135,6 +135,31 @@ def test_a_response_to_a_button_that_comes_late_does_not_hide_what_has_happened_
         expect(page.locator("#said")).to_have_text(re.compile("delivered, answered 202"))
 
 
+def test_a_refresh_that_is_answered_before_a_button_is_waits_for_the_button(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        refreshes: list[Route] = []
+        presses: list[Route] = []
+        page.route("**/simulator", lambda route: route.continue_() if refreshes else refreshes.append(route))
+        page.route("**/simulator/faults/slow", lambda route: presses.append(route))
+        loop.order("CREATED")  # by the command line
+        wait_until(page, lambda: bool(refreshes))
+        page.get_by_role("button", name="Slow").click()
+        wait_until(page, lambda: bool(presses))
+        page.evaluate(
+            """() => {
+                window.shown = document.getElementById("live");
+                document.addEventListener("htmx:afterRequest", () => { window.taken = true }, {once: true});
+            }"""
+        )
+        refreshes[0].continue_()
+        wait_until(page, lambda: page.evaluate("window.taken === true"))
+        assert page.evaluate("window.shown === document.getElementById('live')"), "the response will replace it"
+        presses[0].continue_()
+        expect(sent(page, "slow").locator(".attempt")).to_contain_text("202")
+        assert page.evaluate("window.shown !== document.getElementById('live')")
+
+
 def test_a_page_goes_on_when_the_app_is_started_again_and_ends_with_the_loop(tmp_path: Path, tabs: Tabs) -> None:
     module(tmp_path)
     with tabs("", quiet=False) as tab, dev(tmp_path) as loop:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.helpers import NOW, serving
 from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
@@ -171,6 +171,61 @@ def test_what_somebody_is_about_to_copy_or_has_opened_stays(stage: Stage, tabs: 
         page.evaluate("getSelection().removeAllRanges()")
         expect(page.locator("#live .head .badge")).to_have_text("waiting")
         expect(page.locator("#trace-0")).to_have_attribute("open", "")
+
+
+def refreshing(page: Page, path: str) -> Callable[[], None]:
+    """Open a page, and hold its first refresh; return what lets it go and waits until the page has its answer."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held or route.request.is_navigation_request():
+            route.continue_()
+        else:
+            held.append(route)
+
+    def let_go() -> None:
+        page.evaluate("document.addEventListener('htmx:afterRequest', () => { window.taken = true }, {once: true})")
+        held[0].continue_()
+        wait_until(page, lambda: page.evaluate("window.taken === true"))
+
+    page.route(f"**{path}", hold)
+    page.goto(path, wait_until="load")
+    wait_until(page, lambda: bool(held))  # a page hears how it stands when it begins to follow
+    return let_go
+
+
+def test_a_link_that_is_pressed_is_followed_although_a_refresh_is_answered_meanwhile(stage: Stage, tabs: Tabs) -> None:
+    with tabs(stage.url) as tab:
+        let_go = refreshing(tab.page, "/dead")
+        tab.page.get_by_role("link", name="Replay… ValueError").hover()
+        tab.page.mouse.down()
+        let_go()
+        tab.page.mouse.up()
+        tab.page.wait_for_url("**/replay?*")
+
+
+def test_a_key_that_is_pressed_does_its_work_although_a_refresh_is_answered_meanwhile(stage: Stage, tabs: Tabs) -> None:
+    with tabs(stage.url) as tab:
+        let_go = refreshing(tab.page, f"/deliveries/{DEAD}")
+        tab.page.locator("#trace-0 summary").focus()
+        tab.page.keyboard.down("Space")
+        let_go()
+        tab.page.keyboard.up("Space")
+        expect(tab.page.locator("#trace-0")).to_have_attribute("open", "")
+
+
+def test_a_text_that_is_selected_stays_so_when_a_refresh_is_answered_and_is_refreshed_later(
+    stage: Stage, tabs: Tabs
+) -> None:
+    with tabs(stage.url) as tab:
+        let_go = refreshing(tab.page, "/deliveries")
+        tab.page.locator("#count").evaluate("each => getSelection().selectAllChildren(each)")
+        stage.load(stored(41, received=NOW + 10_000))
+        let_go()
+        assert tab.page.evaluate("getSelection().toString()") == "30 deliveries"
+        expect(tab.page.locator("#count")).to_have_text("30 deliveries")
+        tab.page.evaluate("getSelection().removeAllRanges()")
+        expect(tab.page.locator("#count")).to_have_text("31 deliveries")
 
 
 def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_seen(stage: Stage, tabs: Tabs) -> None:

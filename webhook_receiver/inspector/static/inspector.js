@@ -25,12 +25,14 @@
 
   const isAsked = () => document.querySelector("#filters.htmx-request") !== null; // for another filter
 
+  // Nothing is refreshed under the hands of somebody who copies a text, presses a button, or asks for a filter; nor
+  // before the response of a button, which may be older than what is shown by then.
+  const isBusy = () => isAsked() || isSelecting() || isPressing || pressed > 0;
+
   const refresh = () => {
     const live = document.getElementById("live");
     if (!live) return;
-    if (refreshing === live || isAsked() || isSelecting() || isPressing || pressed) {
-      // Not under the hands of somebody who copies a text, presses a button, or asks for a filter; and not before the
-      // response of a button, which may be older than what is shown by then.
+    if (refreshing === live || isBusy()) {
       owed = true;
       return;
     }
@@ -39,8 +41,10 @@
     let isShown = false;
     live.addEventListener("htmx:beforeSwap", (event) => {
       if (event.detail.requestConfig.elt !== live) return; // it is the filter's, which comes here, too
-      isShown = live.isConnected && !isAsked(); // what a filter is to replace stays until then
-      if (!isShown) event.detail.shouldSwap = false;
+      isShown = live.isConnected && !isBusy(); // somebody may have begun since it was asked for
+      if (isShown) return;
+      event.detail.shouldSwap = false;
+      owed = true;
     });
     const ended = () => {
       if (refreshing === live) refreshing = null;
@@ -99,7 +103,8 @@
       if (owed && !isSelecting()) refresh();
     });
     addEventListener("pointerdown", () => (isPressing = true));
-    for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener("keydown", (event) => event.key === " " && (isPressing = true)); // it presses as it comes up
+    for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) {
       addEventListener(end, () => {
         isPressing = false;
         setTimeout(() => owed && refresh()); // behind the click
