@@ -160,6 +160,29 @@ def test_a_refresh_that_is_answered_before_a_button_is_waits_for_the_button(loop
         assert page.evaluate("window.shown !== document.getElementById('live')")
 
 
+def test_a_button_that_has_just_come_is_pressed_without_a_reload_and_leaves_the_focus(loop: Dev, tabs: Tabs) -> None:
+    with tabs(loop.inspector) as tab:
+        page = watch(tab)
+        page.evaluate(
+            """() => {
+                const known = new Set([...document.querySelectorAll("#live button")].map((each) => each.id));
+                const press = () => {
+                    const button = document.querySelector("#live .orders li button[value=FULFILLED]");
+                    if (!button || known.has(button.id)) return;
+                    known.add(button.id);
+                    button.focus();
+                    button.click();
+                };
+                document.addEventListener("htmx:afterSwap", () => setTimeout(press));
+                window.same = true;
+            }"""
+        )
+        page.get_by_role("button", name="New order", exact=True).click()
+        expect(page.locator("#h-orders")).to_be_focused()
+        expect(page.locator(".orders li").first).to_contain_text("FULFILLED")
+        assert page.evaluate("window.same")
+
+
 def test_a_page_goes_on_when_the_app_is_started_again_and_ends_with_the_loop(tmp_path: Path, tabs: Tabs) -> None:
     module(tmp_path)
     with tabs("", quiet=False) as tab, dev(tmp_path) as loop:
