@@ -22,7 +22,7 @@ from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
 from tests.inspector.stage import COUNTS, dead, receivers, some, sqlite, stored
 from tests.inspector.test_hostile import MARKUP
 from webhook_receiver import FailedAttempt, HandlerState, SQLiteInbox, State
-from webhook_receiver.inbox.records import AuditRecord
+from webhook_receiver.inbox.records import AuditRecord, Entry
 from webhook_receiver.inspector import Inspector, actions, live
 from webhook_receiver.inspector.pages import PAGES
 
@@ -485,6 +485,46 @@ def test_the_focus_stays_where_it_is_while_the_page_is_refreshed(stage: Stage, t
         stage.load(stored(47, received=NOW + 10_001))
         expect(page.locator(f"#d-0000002f{'0' * 24}")).to_be_visible()
         assert page.evaluate("document.activeElement.id") == "nav-audit"
+
+
+@pytest.mark.parametrize(
+    ("path", "focused"),
+    [
+        ("/", "#live nav a >> nth=1"),
+        ("/", "#numbers-1 summary"),
+        ("/dead", "#live table a.danger"),
+        (f"/deliveries/{DEAD}", "#live .actions a >> nth=1"),
+        ("/handlers", "#live .row-actions a >> nth=1"),
+    ],
+)
+def test_a_link_and_what_opens_more_keep_the_focus_of_the_keyboard_when_the_page_is_refreshed(
+    stage: Stage, tabs: Tabs, path: str, focused: str
+) -> None:
+    with tabs(stage.url) as tab:
+        page = tab.page
+        let_go = refreshing(page, path)
+        wanted, reached = page.locator(focused), False
+        while not reached:
+            page.keyboard.press("Tab")
+            reached = wanted.evaluate("each => each === document.activeElement")
+            assert page.evaluate("document.activeElement !== document.body"), "it is not reached"
+        before = wanted.element_handle()
+        let_go()
+        expect(wanted).to_be_focused()
+        assert before.evaluate("each => !each.isConnected"), "it is another by now"
+
+
+def test_the_way_to_older_deliveries_keeps_the_focus_when_newer_ones_come(tmp_path: Path, tabs: Tabs) -> None:
+    with staged(tmp_path, 60) as stage, tabs(stage.url) as tab:
+        let_go = refreshing(tab.page, "/deliveries")
+        older = tab.page.get_by_role("link", name="Older")
+        before = older.get_attribute("href")
+        older.focus()
+        entry = Entry(stored(61).delivery, "order.status", ordering_key="a")
+        stage.do(lambda inbox: inbox.put(entry, NOW + 10_000))
+        let_go()
+        expect(older).to_be_focused()
+        assert older.get_attribute("href") != before
 
 
 def test_a_table_is_cards_on_a_phone_and_the_navigation_is_reached(stage: Stage, tabs: Tabs) -> None:

@@ -115,11 +115,20 @@
   }
 
   // What somebody has opened stays open when the page is refreshed.
-  // So does the focus of the keyboard: of a button that is gone, it goes to what follows.
+  // So does the focus of the keyboard: of a button that is gone, it goes to what follows. htmx keeps it by ids; a link
+  // without one is known by its address, and what is opened by what it opens.
   let opened = new Map();
   let then = "";
+  let isFocused = null;
   document.addEventListener("htmx:beforeSwap", () => {
-    then = document.activeElement?.dataset.then ?? "";
+    const focused = document.activeElement;
+    then = focused?.dataset.then ?? "";
+    isFocused = null;
+    if (focused && !focused.id && focused.closest("#live")) {
+      const [kind, to, within] = [focused.localName, focused.getAttribute("href"), focused.closest("[id]").id];
+      isFocused = (each) =>
+        each.localName === kind && each.getAttribute("href") === to && each.closest("[id]").id === within;
+    }
     opened = new Map([...document.querySelectorAll("#live details[id]")].map((each) => [each.id, each.open]));
   });
   document.addEventListener("htmx:afterSettle", () => {
@@ -127,7 +136,10 @@
       const found = document.getElementById(id);
       if (found) found.open = isOpen;
     }
-    if (then && document.activeElement === document.body) document.getElementById(then)?.focus();
+    if (document.activeElement === document.body) {
+      if (then) document.getElementById(then)?.focus();
+      else if (isFocused) [...document.querySelectorAll("#live *")].find(isFocused)?.focus({ preventScroll: true });
+    }
     prepare(document);
     if (owed) refresh();
   });
