@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.cli.test_dev import Dev, dev, module
 from tests.helpers import SECRET
-from tests.inspector.chromium import WIDTHS, Tabs, started, tabs_of, violations
+from tests.inspector.chromium import PATIENCE, WIDTHS, Tabs, started, tabs_of, violations
 from tests.inspector.test_browser import PAGE, another_site, wait_until
 from tests.inspector.test_hostile import TRICKS
 from tests.inspector.test_rejected import HIDDEN
@@ -45,6 +45,14 @@ def watch(tab: Any, path: str = "/simulator") -> Page:
     return page
 
 
+def reopen(tab: Any, path: str, wanted: Locator) -> None:
+    """Open a page again and again until something is there, as one does without JavaScript."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not wanted.count():
+        assert time.monotonic() < end, f"it never came: {tab.text()}"
+        tab.open(path)
+
+
 def sent(page: Page, text: str | re.Pattern[str] = "") -> Locator:
     """Return the row of the newest delivery that has a text."""
     return page.locator("table.sent tbody tr", has_text=text).first
@@ -70,14 +78,16 @@ def test_pressing_a_button_shows_the_delivery_its_answer_and_its_handler_within_
         page = watch(tab)
         page.evaluate("window.same = true")
         row, took = page.locator("nothing"), 9.0
-        for _ in range(3):
+        for _ in range(6):
             name = new_order(page)
             page.wait_for_timeout(500)
             began = time.monotonic()
             row = fail(page, name)
             expect(row.locator(".attempt b")).to_have_text("202")
             expect(row.locator(".handler.done")).to_have_text(re.compile("alert"))
-            took = min(took, time.monotonic() - began)
+            took = time.monotonic() - began
+            if took < 1.0:
+                break
         assert took < 1.0, "at best, since many tests share the machine"
         assert page.evaluate("window.same"), "without a reload"
         row.get_by_role("link").click()
@@ -247,15 +257,13 @@ def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
         tab.open("/simulator")
         name = new_order(page)
         row = fail(page, name)
-        for _ in range(200):
-            if row.locator(".handler.done").count():
-                break
-            tab.open("/simulator")
+        reopen(tab, "/simulator", row.locator(".handler.done"))
         expect(row.locator(".attempt")).to_contain_text("202")
         expect(page.locator(".orders li", has_text=name)).to_contain_text("FAILED_PERMANENTLY")
         page.get_by_role("button", name="Forged body").click()
-        tab.open("/rejected")
-        page.get_by_role("link", name="BodyMismatch").first.click()
+        mismatch = page.get_by_role("link", name="BodyMismatch").first
+        reopen(tab, "/rejected", mismatch)
+        mismatch.click()
         assert "Likely cause the body is not the one that was signed" in tab.text()
         page.get_by_role("link", name="Hex").click()
         assert "00000000 7b 22" in tab.text()
@@ -266,7 +274,9 @@ def test_the_loop_is_lived_without_javascript(loop: Dev, tabs: Tabs) -> None:
         page.get_by_label("Secret").fill(HIDDEN)
         page.get_by_role("button", name="Create").click()
         page.get_by_role("button", name="Test by hand").click()
-        expect(sent(page, "to by hand").locator(".attempt")).to_contain_text("401")
+        attempt = sent(page, "to by hand").locator(".attempt")
+        reopen(tab, "/simulator", attempt)
+        expect(attempt).to_contain_text("401")
         assert HIDDEN not in page.content()
         page.get_by_role("link", name="Edit… by hand").click()
         page.get_by_role("link", name="Delete this webhook…").click()
@@ -299,8 +309,10 @@ def test_the_loop_is_lived_by_the_keyboard_alone(loop: Dev, tabs: Tabs) -> None:
             raise AssertionError(f"{name} is not reached")
 
         go_to("New order")
+        newest = page.locator(".orders li").first.locator("bdi")
+        before = newest.inner_text() if newest.count() else ""
         page.keyboard.press("Enter")
-        expect(page.locator(".orders li").first.get_by_role("button").first).to_be_visible()
+        expect(newest).not_to_have_text(before)
         assert page.evaluate("document.activeElement.id") == "new-CREATED", "the focus stays"
         go_to(r"Fulfil order \d+")
         page.keyboard.press("Enter")
