@@ -364,6 +364,32 @@ def test_a_file_that_somebody_has_open_is_not_looked_into(live: sqlite3.Connecti
     live.execute("ROLLBACK")
 
 
+ASK = """
+import sqlite3, sys
+from contextlib import closing
+from pathlib import Path
+from webhook_receiver.inbox.sqlite import file_guard
+
+path = Path(sys.argv[1])
+with file_guard.opening(path, alone=True) as opened, closing(sqlite3.connect(path)) as connection:
+    connection.execute("SELECT * FROM kept").fetchall()
+    print(opened.writers_have_ended())
+"""
+
+
+def test_who_has_written_has_ended_where_nobody_else_has_the_file_open(path: Path) -> None:
+    def answer() -> str:
+        return subprocess.run([sys.executable, "-c", ASK, path], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    connect(path).close()
+    assert answer() == "True\n"
+    with closing(connect(path)) as connection:
+        connection.execute("SELECT * FROM kept").fetchall()
+        assert answer() == "False\n", "it has written nothing yet, and may"
+    with file_guard.opening(path, alone=False) as opened, closing(connect(path)):
+        assert not opened.writers_have_ended(), "this process may have it open"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -377,4 +403,5 @@ def test_an_index_that_is_not_whole_tells_nothing(path: Path, content: bytes) ->
     beside(path, "-shm").write_bytes(content)
     with file_guard.opening(path, alone=True) as opened:
         opened.check_nothing_lost()
+        assert not opened.writers_have_ended()
     assert not beside(path, "-damaged").exists()

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +24,7 @@ from webhook_receiver.inbox import Duplicate, Filter, HandlerState, Stored
 from webhook_receiver.inbox.direct import DirectInbox
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import Claim
-from webhook_receiver.inbox.sqlite import tracking
+from webhook_receiver.inbox.sqlite import opening, tracking
 from webhook_receiver.inbox.sqlite.connection import WriterConnection
 from webhook_receiver.testing.inbox_suite import (
     ALL,
@@ -586,6 +588,68 @@ async def test_what_a_killed_process_had_in_hand_is_taken_at_once_and_is_no_cras
         claims = await claim(inbox, 1000)
     assert (total, crashes) == (count, 0)
     assert len(await inbox.find(Filter(states=[WAITING]), limit=10)) == 10
+    await inbox.close()
+
+
+async def test_what_an_owner_has_left_in_a_closed_file_is_taken_at_once(path: Path) -> None:
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await hired(inbox)
+    assert await put(inbox, "d-0") == [Stored("d-0", leased=True)]
+    await inbox.close()
+    assert not path.with_name("hooks.db-shm").exists()
+    await inbox.open()
+    assert [*await claim(inbox)] == ["d-0"]
+    await inbox.close()
+
+
+BUSY = """
+import asyncio, sys
+from tests.inbox.sqlite.test_owners import *
+
+async def main():
+    inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
+    hands = await hired(inbox)
+    assert await put(inbox, "a-1") == [Stored("a-1", leased=True)]
+    print("put", flush=True)
+    sys.stdin.readline()
+    print(await settle(inbox, hands.claims["a-1"]), flush=True)
+    await inbox.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system tells nobody whether a process has ended")
+@pytest.mark.parametrize(
+    ("left", "where"), [("closed", "version_of"), ("closed", "owners.tokens"), ("killed", "owners.tokens")]
+)
+async def test_a_process_that_opens_the_file_takes_nothing_of_one_that_has_opened_it_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch, left: str, where: str
+) -> None:
+    """It took itself for the first one, and the other began to work before it looked who was at work."""
+    if left == "closed":
+        await (await SQLiteInbox(path, min_free=0).open()).close()
+    else:
+        with child(MANY, path, 500) as process:
+            await asyncio.to_thread(process.communicate)
+    assert path.with_name("hooks.db-shm").exists() == (left == "killed")
+    processes: list[subprocess.Popen[str]] = []
+    goes_on = attrgetter(where)(opening)
+
+    def held(*given: Any) -> Any:
+        if not processes:
+            processes.append(child(BUSY, path))
+            assert processes[0].stdout is not None
+            assert processes[0].stdout.readline() == "put\n"
+        return goes_on(*given)
+
+    monkeypatch.setattr(f"{opening.__name__}.{where}", held)
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    with processes[0] as process:
+        assert await claim(inbox) == {}
+        said, _ = await asyncio.to_thread(process.communicate, "go on\n")
+    assert said == "True\n", "its lease counts"
+    assert len(await claim(inbox, 1000, now=LATER)) == (500 if left == "killed" else 0)
     await inbox.close()
 
 

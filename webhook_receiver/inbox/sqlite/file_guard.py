@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -275,7 +275,7 @@ def _inode(name: str) -> Inode | None:
     return found.st_dev, found.st_ino
 
 
-_HEADER = Struct("=12xB3xI28x")  # initialised, frames; twice, in the machine's byte order
+_HEADER = Struct("=8xIB3xI28x")  # transactions, initialised, frames; twice, in the machine's byte order
 _SALTS = Struct(">32x2I")  # as they are in the log
 _BACKFILLED = Struct("=96xI")
 _FIRST = 128  # the byte that each process on the database has locked ("DMS" in SQLite's os_unix.c)
@@ -298,15 +298,16 @@ class Opening(NamedTuple):
 
     check_nothing_lost: Callable[[], None]
     """Raises InboxDamaged if SQLite has gone on with less than was committed before."""
-    is_first: bool
-    """Whether nobody else had it open: whoever has written to it has ended."""
+    writers_have_ended: Callable[[], bool]
+    """Returns whether everybody who has written what the body has read until then is known to have ended: nobody else
+    had the database open, and nobody has committed since. Called while the body's connection is open."""
 
 
 @contextmanager
 def opening(path: Path, *, alone: bool) -> Generator[Opening]:
     """Detect the loss of committed data while SQLite opens the database at `path` in the body of this context.
 
-    The body lets SQLite open the database, then calls the function that it was given.
+    The body lets SQLite open the database, then calls the functions that it was given. It closes all its connections.
 
     Args:
         path: the database.
@@ -314,29 +315,31 @@ def opening(path: Path, *, alone: bool) -> Generator[Opening]:
             file that SQLite has locked ends the locks of the whole process (sqlite.org/howtocorrupt.html, section 2.2).
 
     Yields:
-        The function to call, and whether this is the first process on the database.
+        The functions to call.
     """
     has_index = beside(path, "-shm").exists()
     index = _index_of_nobody(path) if alone else None
-    try:
-        before = None if index is None else _committed(index)
-        is_first = alone and (index is not None or not has_index)
-        yield Opening(lambda: _compare(path, before, None if index is None else _committed(index)), is_first)
-    finally:
+    is_first = alone and (index is not None or not has_index)
+    with ExitStack() as files:
         if index is not None:
-            os.close(index)
+            files.callback(os.close, index)
+        before = None if index is None else _committed(index)
+
+        def writers_have_ended() -> bool:
+            if not is_first or (now := _index(path)) is None:
+                return False
+            files.callback(os.close, now)  # not before SQLite has closed it
+            return _is_new(now)  # the one that SQLite has; the last process may have removed what was there before
+
+        yield Opening(lambda: _compare(path, before, None if index is None else _committed(index)), writers_have_ended)
 
 
 def _index_of_nobody(path: Path) -> int | None:
     """Open the wal-index and lock it as the first process on it; return None if there is none, or a process uses it."""
-    if sys.platform == "win32":
-        return None  # its locks are of another kind
+    if sys.platform == "win32" or (index := _index(path)) is None:
+        return None
     import fcntl
 
-    try:
-        index = os.open(beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None  # SQLite reports whatever is wrong with it
     try:
         fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST)
     except OSError:
@@ -345,13 +348,35 @@ def _index_of_nobody(path: Path) -> int | None:
     return index
 
 
+def _index(path: Path) -> int | None:
+    """Open the wal-index; return None if there is none."""
+    if sys.platform == "win32":
+        return None  # its locks are of another kind
+    try:
+        return os.open(beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None  # SQLite reports whatever is wrong with it
+
+
+def _is_new(index: int) -> bool:
+    """Return whether nobody has committed since the first process on the database made the wal-index anew.
+
+    It counts the transactions from then on. Who comes after the first one finds it made.
+    """
+    header = os.pread(index, 2 * _HEADER.size, 0)
+    if len(header) < 2 * _HEADER.size or header[: _HEADER.size] != header[_HEADER.size :]:
+        return False  # somebody commits just now
+    transactions, initialised, _ = _HEADER.unpack_from(header)
+    return bool(initialised) and transactions == 0
+
+
 def _committed(index: int) -> Committed | None:
     """Return the committed part of the log from the wal-index; None if that is empty."""
     header = os.pread(index, _BACKFILLED.size, 0)
     size = _HEADER.size
     if len(header) < _BACKFILLED.size or header[:size] != header[size : 2 * size]:
         return None
-    initialised, frames = _HEADER.unpack_from(header)
+    _, initialised, frames = _HEADER.unpack_from(header)
     (backfilled,) = _BACKFILLED.unpack_from(header)
     salt, other_salt = _SALTS.unpack_from(header)
     return Committed(frames, backfilled, salt, other_salt) if initialised else None

@@ -46,7 +46,8 @@ def make_ready(
                 raise ConfigurationError(f"{guard.path} is empty, and no inbox")
             if version < len(MIGRATIONS):
                 backup.check_is_no_copy(guard.path)
-            dead = owners.tokens(connection) if version == len(MIGRATIONS) and opening.is_first else []
+            found = owners.tokens(connection) if version == len(MIGRATIONS) else []
+            dead = found if found and opening.writers_have_ended() else []  # asked after they were read
             if size % connection.execute("PRAGMA page_size").fetchone()[0]:
                 raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
 
