@@ -22,13 +22,11 @@ from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEven
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox, window_of
 from ..inbox.counters import Counters, bucket_of
-from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
 from ..inbox.records import Duplicate, Entry, PollLease, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, is_unnoticed, log_failure, log_repeated, warn_if_disabled
 from ..options import WorkerOptions, is_name
-from ..redaction import summary
 from ..routing import old_names
 from ..senders import Sender
 from ..telemetry import Telemetry, found
@@ -39,11 +37,12 @@ from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
 from .completion import missing
-from .counters import RejectionCounter, SecretUsage
+from .counters import RejectionCounter, SecretUsage, write_counts
 from .entries import EntryBuilder
 from .findings import no_handlers
 from .health import Health, failing, polls_of
 from .silence import Silence
+from .starts import Starts, stop_in
 from .unclaimed import watch_unclaimed
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
@@ -143,9 +142,9 @@ class Runtime:
         self._work = work
         self._worker: Worker | None = None
         self._opened = False
-        self._starts = 0  # that were not stopped yet
+        self._starts = Starts()
         self.tasks.add(self._watch_unclaimed)
-        self.tasks.add(self._write_counts)
+        self.tasks.add(lambda: write_counts(self.counters, self.inbox, lambda: self.name, self.clock))
         self.tasks.add(self._watch_silence)
         self.tasks.add(self._watch_figures)
         self._warnings: set[str] = set()
@@ -185,13 +184,16 @@ class Runtime:
 
     def after_fork_in_child(self) -> None:
         """See `Forkable`: what the parent has started does not run here."""
-        self._worker, self._opened, self._starts = None, False, 0
+        self._worker, self._opened = None, False
+        self._starts.forget()
         release_name(self)
         self.tasks.forget()
         self.counters.forget()
 
     async def start(self) -> None:
         """Open the inbox, if there is one, and start the worker. Starts are counted: further ones change nothing.
+
+        While the receiver stops, wait for the end of that, and start anew.
 
         Raises:
             ConfigurationError: a handler needs an inbox and there is none, or the inbox can never work.
@@ -205,7 +207,7 @@ class Runtime:
             logger.warning("%s", nothing)
         if not self.keeps:
             return
-        self._starts += 1
+        await self._starts.begin()
         try:
             await self._start()
         except BaseException:
@@ -230,27 +232,28 @@ class Runtime:
     async def stop(self) -> None:
         """Stop the worker in a bounded time, then close the inbox, unless another receiver runs on the same object.
 
-        As long as another start counts, change nothing.
+        As long as another start counts, change nothing. The worker is stopped in the event loop that it was started in.
         """
-        if not self.keeps:
-            return
-        self._starts -= 1
-        if self._starts > 0:
-            return
-        worker, self._worker = self._worker, None
-        self._opened = False
-        try:
-            await self.tasks.stop()
-            if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
-                await worker.stop()
-                current_default_thread_limiter().total_tokens -= self.options.concurrency
-            with suppress(Exception):
-                async with asyncio.timeout(_COUNTS_TIMEOUT):
-                    await self.counters.write(self.inbox, self.name)
-        finally:
-            release_name(self)  # not before, since until then it needs the inbox to be open
-            if not is_shared(self, self.inbox):
-                await self.inbox.close()
+        if self.keeps and self._starts.end():
+            loop = self.tasks.loop if self._worker is None else self._worker.loop
+            await stop_in(loop, self._stop, self.name, self.options.stop)
+
+    async def _stop(self) -> None:
+        async with self._starts.stop():
+            worker, self._worker = self._worker, None
+            self._opened = False
+            try:
+                await self.tasks.stop()
+                if worker is not None and worker.loop is asyncio.get_running_loop():  # else it ended with its loop
+                    await worker.stop()
+                    current_default_thread_limiter().total_tokens -= self.options.concurrency
+                with suppress(Exception):
+                    async with asyncio.timeout(_COUNTS_TIMEOUT):
+                        await self.counters.write(self.inbox, self.name)
+            finally:
+                release_name(self)  # not before, since until then it needs the inbox to be open
+                if not is_shared(self, self.inbox):
+                    await self.inbox.close()
 
     async def open(self, *, looks: bool = False) -> None:
         """Open the inbox, and register the receiver in it: from then on `name` is that of its deliveries there.
@@ -311,20 +314,6 @@ class Runtime:
 
     async def _watch_unclaimed(self) -> None:
         await watch_unclaimed(self.inbox, lambda: self.name, self.clock, self.inbox_clock)
-
-    async def _write_counts(self) -> None:
-        """Write what was counted at the end of each minute."""
-        fails = False
-        while True:
-            await asyncio.sleep(MINUTE - self.clock() % MINUTE)
-            try:
-                await self.counters.write(self.inbox, self.name)
-                fails = False
-            except Exception as error:
-                if not fails:
-                    said = "%s: the counts of the last minute are not written, and are added to the next: %s"
-                    logger.warning(said, self.name, summary(error))
-                fails = True
 
     def _equip(self) -> None:
         """Take the telemetry that is configured by now."""
@@ -422,12 +411,15 @@ class Runtime:
         """Start with the first delivery, where the host's lifespan did not start the receiver.
 
         Raises:
-            InboxError: the inbox cannot be opened, or can never work.
+            InboxError: the inbox cannot be opened, or can never work, or the receiver stops just now.
         """
         if not self._is_equipped:
             self._equip()
-        if not self.keeps:
-            return
+        if self.keeps:
+            with self._starts.late(self.name):
+                await self._start_late()
+
+    async def _start_late(self) -> None:
         if self._work and self._worker is None:
             self._warn_once(
                 "%s was not started: it starts with this delivery, but after a restart stored deliveries wait for the "

@@ -1,14 +1,19 @@
-"""Counters of rejected requests and of the secrets in use, and the log lines about them."""
+"""Counters of rejected requests and of the secrets in use, and the log lines about them; the counts of each minute."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import InboxError, KeysUnavailable, MethodNotAllowed, WebhookError
+from ..inbox.base import Inbox
+from ..inbox.counters import Counters
+from ..inbox.counting import MINUTE
 from ..logs import LineLimit, fields, warn_if_disabled
+from ..redaction import summary
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -97,3 +102,27 @@ class SecretUsage:
             del self._used[by]
             self._warned.pop(by, None)
             logger.info("%s: for a day secret 0 was used and secret %d was not: that can be removed", self.receiver, by)
+
+
+async def write_counts(
+    counters: Counters, inbox: Inbox, receiver: Callable[[], str], clock: Callable[[], float]
+) -> None:
+    """Write what was counted at the end of each minute.
+
+    Args:
+        counters: what was counted.
+        inbox: the inbox that it is written to.
+        receiver: returns the name of the receiver.
+        clock: returns the time in Unix seconds.
+    """
+    fails = False
+    while True:
+        await asyncio.sleep(MINUTE - clock() % MINUTE)
+        try:
+            await counters.write(inbox, receiver())
+            fails = False
+        except Exception as error:
+            if not fails:
+                said = "%s: the counts of the last minute are not written, and are added to the next: %s"
+                logger.warning(said, receiver(), summary(error))
+            fails = True
