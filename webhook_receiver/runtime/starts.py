@@ -21,7 +21,7 @@ class Starts:
 
     def __init__(self) -> None:
         self._count = 0  # of starts that were not stopped yet
-        self._late = set[_Step]()
+        self._late: set[_Step] = set()
         self._stop: _Step | None = None
 
     async def begin(self) -> None:
