@@ -536,8 +536,9 @@ async def test_429_for_an_hour_is_asked_a_few_times_and_logged_once(caplog: pyte
 
     async with hooks:
         await until(later)
-    assert 5 <= len(begun) <= 8
-    assert all(after - before >= 600 for before, after in itertools.pairwise(begun[:6]))
+    failed = [at for at in begun if at < NOW + HOUR]  # behind them there may be any number of polls
+    assert 3 <= len(failed) <= 6
+    assert all(after - before >= 600 for before, after in itertools.pairwise(begun[: len(failed) + 1]))
     said = [record.getMessage() for record in caplog.records if "the source busy" in record.getMessage()]
     assert len(said) == 3
     assert said[1:] == ["up42: the source busy works again", "up42: the source busy told 1 changes, 0 were known"]
@@ -686,17 +687,20 @@ async def looked_at(clock: Clock) -> None:
 
 async def test_a_lease_is_renewed_for_as_long_as_the_source_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "LEASE", 0.01)
-    clock, go_on = Clock(), asyncio.Event()
+    clock, begun, go_on = Clock(), asyncio.Event(), asyncio.Event()
 
     async def slow(cursor: str | None) -> Changes:
-        await go_on.wait()
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
         return Changes([about("o-1")], "1")
 
     hooks, _ = polling(slow, clock=clock)
     async with opened(hooks) as each:
         running = asyncio.create_task(each.poll())
+        await begun.wait()
         for _ in range(5):
-            clock.move(poller.LEASE - 1)
+            clock.move(poller.LEASE * 2 / 3)
             await looked_at(clock)
             assert await each.poll() is None
         go_on.set()
