@@ -415,6 +415,14 @@ def firing(client: httpx.Client, *alerts: str, **labels: str) -> None:
         time.sleep(0.1)
 
 
+def answers_all(client: httpx.Client) -> None:
+    """Wait until there is something for every query of the dashboard: figures of the inbox are of its latest look."""
+    deadline = time.monotonic() + PATIENCE
+    while empty := {expression for panel in DASHBOARD["panels"] for expression in without_data(client, panel)}:
+        assert time.monotonic() < deadline, empty
+        time.sleep(0.1)
+
+
 def test_a_real_prometheus_fires_alerts_and_answers_every_query_of_the_dashboard(tmp_path: Path) -> None:
     tmp_path.joinpath("app.py").write_text(APP, encoding="utf-8")
     asyncio.run(two_hours_ago(tmp_path / "hooks.db"))
@@ -440,10 +448,7 @@ def test_a_real_prometheus_fires_alerts_and_answers_every_query_of_the_dashboard
         assert post("lost") == 503
         firing(client, "WebhookNotStored")
         tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
-        deadline = time.monotonic() + PATIENCE  # the inbox is looked at again some seconds after it has come back
-        while empty := {expression for panel in DASHBOARD["panels"] for expression in without_data(client, panel)}:
-            assert time.monotonic() < deadline, empty
-            time.sleep(0.1)
+        answers_all(client)
         (receiver,) = (each for each in DASHBOARD["templating"]["list"] if each["name"] == "receiver")
         assert re.fullmatch(r"label_values\((\w+), (\w+)\)", receiver["query"])
         names = asked(client, "/label/messaging_destination_name/values")
