@@ -110,7 +110,7 @@ async def ask():
     except InboxUnavailable as error:
         return error
 asyncio.run(hooks.inbox.open())
-child(ask, patience=2)
+child(ask)
 """
     assert run(script, inbox) == ["child: the inbox is not open"]
 

@@ -7,8 +7,12 @@ import time
 from itertools import count
 from typing import Any
 
-from tests.working import about, deliver, durable, settled
+from tests.working import PATIENCE, about, deliver, durable, settled
 from webhook_receiver import Event, WebhookReceiver
+from webhook_receiver.errors import InboxUnavailable
+from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.records import Stored
+from webhook_receiver.testing.inbox_suite import put
 
 _news = count()
 
@@ -35,3 +39,20 @@ async def all_handled(*to: WebhookReceiver, number: int = 20) -> None:
     assert await asyncio.gather(*again) == ids[:5]
     for id in ids:
         await settled(to[0], id)
+
+
+async def put_in_the_end(inbox: PostgresInbox) -> str:
+    """Put a delivery, again and again until the server answers in time; return its id.
+
+    Each try has an id of its own, since what was answered too late may have been kept.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        id = f"in-the-end-{next(_news)}"
+        try:
+            assert await put(inbox, id) == [Stored(id)]
+        except InboxUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return id

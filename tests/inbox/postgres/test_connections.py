@@ -22,7 +22,7 @@ from webhook_receiver.testing.inbox_suite import claim, listed, put, settle
 from webhook_receiver.worker import worker as worker_module
 
 from .pgbouncer import needs_pgbouncer, pgbouncer
-from .receivers import working
+from .receivers import put_in_the_end, working
 
 _numbers = count(1)
 
@@ -170,7 +170,7 @@ async def test_one_that_shares_goes_on_with_its_own_when_it_gets_one(
 async def test_a_transaction_that_hangs_on_a_shared_connection_is_given_up(role: Role) -> None:
     role.may_have(1)
     inbox = await PostgresInbox(role.url, timeout=0.2).open()
-    await put(inbox, "d-1")
+    await put_in_the_end(inbox)  # which first asks for a connection of its own
     with psycopg.connect(role.url.replace(f"{role.name}@", "postgres@")) as other:
         other.execute("LOCK TABLE webhook_receiver.progress")
         with pytest.raises(InboxUnavailable, match="did not answer within"):

@@ -199,10 +199,11 @@ async def test_a_lock_timeout_that_passes_is_tried_again(debians: Debian, debian
 
 
 async def test_a_process_that_stands_still_in_a_transaction_loses_it_and_goes_on(debian_url: str, app_url: str) -> None:
-    has(debian_url, idle_in_transaction_session_timeout="200ms")
+    has(debian_url, idle_in_transaction_session_timeout="2s")
     inbox = await PostgresInbox(app_url).open()
 
     def stand_still(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
+        ask(connection, "SET idle_in_transaction_session_timeout = '100ms'")  # shorter than what the others get
         mine = connection.info.backend_pid
         while execute(debian_url, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", mine):
             pass

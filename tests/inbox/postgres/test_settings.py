@@ -15,7 +15,7 @@ from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import Filter, from_url
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.connection import Pooling, Server
-from webhook_receiver.inbox.postgres.rows import PostgresConnection
+from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
 from webhook_receiver.inbox.records import Duplicate, Entry, FailedAttempt, HandlerState, State, Stored
 from webhook_receiver.testing.inbox_suite import DEAD, NOW, claim, entry, listed, put, settle
 
@@ -134,9 +134,15 @@ async def test_no_claim_is_compiled(postgres_url: str, postgres_address: str) ->
 async def test_a_transaction_that_takes_longer_than_the_session_allows_names_the_setting(postgres_url: str) -> None:
     if execute(postgres_url, "SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'") == []:
         pytest.skip("this server has no transaction_timeout, which came with PostgreSQL 17")
-    inbox = await PostgresInbox(f"{postgres_url}?options=-c%20transaction_timeout%3D500ms").open()
+    inbox = await PostgresInbox(postgres_url).open()
+
+    def take_longer(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
+        ask(connection, "SET transaction_timeout = '100ms'")
+        ask(connection, "SELECT pg_sleep(60)")
+        return requests
+
     with pytest.raises(InboxUnavailable, match="SET transaction_timeout = '60s'"):
-        await inbox._writer(0).submit(lambda connection, _: [connection.execute("SELECT pg_sleep(60)")], None)
+        await inbox._writer(0).submit(take_longer, None)
     assert await put(inbox, "d-1") == [Stored("d-1")]
     await inbox.close()
 

@@ -41,8 +41,12 @@ def kept(url: str) -> list[int]:
     return [number for (number,) in execute(url, "SELECT number FROM kept ORDER BY number")]
 
 
-def waiting_for(event: threading.Event) -> Callable[[PostgresConnection, Sequence[None]], Sequence[None]]:
+def waiting_for(
+    event: threading.Event, begun: threading.Event | None = None
+) -> Callable[[PostgresConnection, Sequence[None]], Sequence[None]]:
     def wait(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
+        if begun is not None:
+            begun.set()
         assert event.wait(30)
         return requests
 
@@ -135,8 +139,9 @@ async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
 
 
 async def test_who_gives_up_before_it_begins_leaves_nothing(writer: Writer, server: Server) -> None:
-    go_on = threading.Event()
-    first = asyncio.ensure_future(writer.submit(waiting_for(go_on), None))
+    begun, go_on = threading.Event(), threading.Event()
+    first = asyncio.ensure_future(writer.submit(waiting_for(go_on, begun), None))
+    assert await asyncio.to_thread(begun.wait, 30)
     second = asyncio.ensure_future(writer.submit(keep, 1))
     third = asyncio.ensure_future(writer.submit(keep, 2))
     await asyncio.sleep(0)
