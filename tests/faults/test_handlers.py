@@ -114,8 +114,9 @@ async def test_the_stop_of_a_receiver_is_bounded_whatever_its_handlers_do(way: s
 def test_a_handler_that_blocks_the_loop_is_named(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         assert ask(server.port, delivery("o-1", 1, does="block")) == STORED
-        server.wait_for(lambda: ended(tmp_path), "its end")
         warning = "tests.faults.app:on_loop has blocked the event loop for more than 1 s, just now in "
         server.wait_for(lambda: warning in server.said(), "the warning")
         assert f"{Path('tests/faults/app.py')}:" in server.said()
+        tmp_path.joinpath("go").touch()
+        server.wait_for(lambda: ended(tmp_path), "its end")
         assert ask(server.port, delivery("o-2", 1, does="end at once")) == STORED
