@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.commands import run
-from tests.helpers import ROOT, printed, running, serving
+from tests.helpers import ROOT, free_port, printed, running, serving
 from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.github import github
@@ -149,8 +148,7 @@ def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
 @contextmanager
 def playing(folder: Path) -> Generator[dict[str, str]]:
     """Run the test server, with a receiver at a port that is free; yield the environment of that receiver."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with serving(simulator_app(Simulator(SimulatorOptions(retry=(0.2,) * 100)))) as url:
         api = {"UP42_URL": url, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
 

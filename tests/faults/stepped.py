@@ -26,7 +26,7 @@ from webhook_receiver.options import WorkerOptions
 INBOX, COUNT = sys.argv[1], int(sys.argv[2])
 
 hooks = WebhookReceiver(
-    inbox=INBOX, scheme=Unsigned(), name="stepped", worker=WorkerOptions(lease=1.0, poll=0.1, concurrency=4, stop=0)
+    inbox=INBOX, scheme=Unsigned(), name="stepped", worker=WorkerOptions(lease=5.0, poll=0.1, concurrency=4, stop=0)
 )
 
 
