@@ -159,23 +159,6 @@ async def test_a_stop_in_another_event_loop_stops_the_worker_where_it_runs(slow:
     assert (kept.id, kept.state) == (id, State.DONE)
 
 
-async def test_a_stop_in_another_event_loop_ends_the_tasks_of_one_that_only_stores() -> None:
-    hooks, ended = durable(work=False), threading.Event()
-
-    async def beside() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    hooks.runtime.tasks.add(beside)
-    with start_blocking_portal() as portal:
-        portal.call(hooks.__aenter__)
-        portal.call(turns)
-        await hooks.__aexit__()
-        assert ended.is_set()
-
-
 async def test_a_stop_does_not_wait_for_ever_for_an_event_loop_that_is_blocked(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

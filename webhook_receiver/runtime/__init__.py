@@ -235,7 +235,7 @@ class Runtime:
         As long as another start counts, change nothing. The worker is stopped in the event loop that it was started in.
         """
         if self.keeps and self._starts.end():
-            loop = self.tasks.loop if self._worker is None else self._worker.loop
+            loop = None if self._worker is None else self._worker.loop
             await stop_in(loop, self._stop, self.name, self.options.stop)
 
     async def _stop(self) -> None:

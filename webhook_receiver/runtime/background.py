@@ -34,11 +34,6 @@ class BackgroundTasks:
             )
         self._functions.append(task)
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop in which they run; None if none of them does."""
-        return next((task.get_loop() for task in self._tasks if not task.done()), None)
-
     def start(self) -> None:
         """Start the tasks, unless they run already, in this event loop or in another."""
         self._started = True
