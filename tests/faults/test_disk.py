@@ -9,6 +9,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -215,6 +216,9 @@ def test_what_was_begun_while_the_file_was_locked_goes_on_afterwards_and_nothing
         server.wait_for(lambda: tmp_path.joinpath("ran").exists(), "its begin")
         lock = sqlite3.connect(server.inbox, isolation_level=None, timeout=10)
         lock.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        server.wait_for(lambda: time.monotonic() > begun + 1.5, "the end of its lease, of 1 s")
+        tmp_path.joinpath("go").touch()
         server.wait_for(lambda: "is not settled" in server.said(), "word of it")
         assert [(run.handler, run.what) for run in runs(tmp_path)] == [("on_loop", "begin"), ("on_loop", "end")], (
             "its lease is over, and nobody knows whether another process has it"

@@ -159,7 +159,7 @@ async def test_the_stream_ends_as_soon_as_the_server_stops(
     watched: Counted, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     monkeypatch.setattr(sse, "_ensure_watcher_started_on_this_loop", lambda: None)  # it looks only every half second
-    server = uvicorn.Server(uvicorn.Config("app"))
+    server = uvicorn.Server(uvicorn.Config("app", log_config=None))
     before = signal.signal(signal.SIGTERM, server.handle_exit)
     try:
         with serving(Inspector.on_loopback(watched)) as url:
