@@ -20,10 +20,10 @@ from fastapi import FastAPI
 from litestar import Litestar, asgi
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from webhook_receiver import Event, WebhookReceiver
+from webhook_receiver import Event, WebhookReceiver, WorkerOptions
 from webhook_receiver.delivery import RequestHead
 
-hooks = WebhookReceiver(secret="{SECRET}", inbox="sqlite:///hooks.db", work=False)
+hooks = WebhookReceiver(secret="{SECRET}", inbox="sqlite:///hooks.db", work=False, worker=WorkerOptions(stop=0.1))
 made = []
 
 @hooks.fallback
