@@ -39,6 +39,13 @@ class Slow:
 
         setattr(self.hooks.inbox, name, noted)
 
+    async def begin(self) -> str:
+        """Start the receiver, and return the id of a delivery once its handler has begun."""
+        await self.hooks.__aenter__()
+        id = await deliver(self.hooks, about(1))
+        await until(self.began.is_set)
+        return id
+
     async def stopping(self) -> asyncio.Task[None]:
         """Return a stop that is under way, and waits for the handler."""
         worker = self.hooks.runtime.worker
@@ -61,9 +68,7 @@ async def turns() -> None:
 
 async def test_a_start_while_the_receiver_stops_waits_for_the_end_of_that_and_starts_anew(slow: Slow) -> None:
     hooks = slow.hooks
-    await hooks.__aenter__()
-    await deliver(hooks, about(1))
-    await until(slow.began.is_set)
+    await slow.begin()
     stop = await slow.stopping()
     slow.calls.clear()
     again = [asyncio.create_task(hooks.__aenter__()) for _ in range(2)]
@@ -81,9 +86,7 @@ async def test_a_start_while_the_receiver_stops_waits_for_the_end_of_that_and_st
 
 async def test_a_start_that_gives_up_waiting_leaves_the_stop_and_the_next_start_alone(slow: Slow) -> None:
     hooks = slow.hooks
-    await hooks.__aenter__()
-    await deliver(hooks, about(1))
-    await until(slow.began.is_set)
+    await slow.begin()
     stop = await slow.stopping()
     again = [asyncio.create_task(hooks.__aenter__()) for _ in range(2)]
     await turns()
@@ -103,9 +106,7 @@ async def test_a_delivery_that_comes_while_the_receiver_stops_is_503_and_a_later
     slow: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:
     hooks = slow.hooks
-    await hooks.__aenter__()
-    first = await deliver(hooks, about(1))
-    await until(slow.began.is_set)
+    first = await slow.begin()
     stop = await slow.stopping()
     receipt = await hooks.receive({}, about(2))
     assert (receipt.response.status, str(receipt.error)) == (503, "up42 stops just now")
